@@ -1,0 +1,106 @@
+"""Workspaces, sessions and checkpoints, as values."""
+
+import enum
+from dataclasses import dataclass
+
+from rewindd.model.conversation import Stats
+from rewindd.model.ids import CheckpointId, EventId, SessionId, WorkspaceId
+from rewindd.paths import RelPath
+
+
+class Capture(enum.Enum):
+    """What a session's workspace keeps: what was snapshotted, or all that the rules leave."""
+
+    SNAPSHOTS = "snapshots"
+    WORKSPACE = "workspace"
+
+
+class Attribution(enum.Enum):
+    """`SOLE`: while it is the only active session, it owns changes that nobody declared."""
+
+    DECLARED = "declared"
+    SOLE = "sole"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """A directory tree that the daemon keeps; found again by device and inode when its root was moved."""
+
+    id: WorkspaceId
+    root: str
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Where a session stands: the parent of its next save. None: at its start. Files have no head."""
+
+    checkpoint: CheckpointId | None
+    event: EventId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One agent's conversation in one workspace. `start_seq` is the log's position when it was opened."""
+
+    id: SessionId
+    workspace: WorkspaceId
+    agent: str
+    parent: SessionId | None
+    capture: Capture
+    attribution: Attribution
+    imported: bool
+    start_seq: int
+    opened_at_ns: int
+    last_seen_at_ns: int
+    closed_at_ns: int | None
+    head: Head
+    stats: Stats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A path that could not be captured, and why."""
+
+    path: RelPath
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """An immutable, named position of a session: in the edit log, in its conversation, in its statistics.
+
+    `uid` is unique across machines; `id` is what people type, unique in the session. `base_seq` is the parent's `seq`, or
+    the session's start. `automatic`: made by an operation, to name the tail it abandons; it never becomes the head.
+    """
+
+    uid: str
+    id: CheckpointId
+    session: SessionId
+    label: str | None
+    parent: CheckpointId | None
+    base_seq: int
+    seq: int
+    event: EventId | None
+    stats: Stats
+    created_at_ns: int
+    automatic: bool
+    files: int
+    insertions: int
+    deletions: int
+    incomplete: tuple[Missing, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A session's hold on a path: the next change of it is the session's. `bracket` names an open `editing`, None for a snapshot.
+
+    `deep`: it holds all below a snapshotted directory too.
+    """
+
+    path: RelPath
+    session: SessionId
+    bracket: str | None
+    at_ns: int
+    deep: bool = False

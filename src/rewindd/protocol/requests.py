@@ -1,0 +1,305 @@
+"""The wire's requests: one struct each, by `op`.
+
+Pure data. Paths are bytes (msgpack bin) on the wire and `os.fsdecode`d `str` here. Unknown fields are ignored; a new field
+needs a default.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from rewindd.paths import FsText
+from rewindd.protocol.portable import PortableCheckpoint
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller believes the session's head and last event to be; otherwise `head-moved`."""
+
+    head: str | None = None
+    event: int | None = None
+
+
+class EventBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One event as it travels. `kind`: user_prompt, assistant_response, tool_call or clear."""
+
+    kind: str
+    text: str = ""
+    tool_name: str = ""
+    arguments: str = ""
+    result: str = ""
+    success: bool = True
+    tokens: int = 0
+    duration_s: float = 0.0
+
+
+class StatsDelta(msgspec.Struct, frozen=True, kw_only=True):
+    """What to add to the statistics. Where a request has events and no delta, the daemon counts the events itself."""
+
+    messages: int = 0
+    tool_calls: int = 0
+    duration_s: float = 0.0
+    tokens: int = 0
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What every request may carry. `deadline_ms` is CLOCK_MONOTONIC in milliseconds; `progress` asks for progress frames."""
+
+    op: ClassVar[str]
+    #: True when it changes something: it may carry a `key`, and is answered once for each.
+    mutates: ClassVar[bool] = False
+    session: str | None = None
+    key: str | None = None
+    deadline_ms: float | None = None
+    progress: bool = False
+
+
+class Ping(Request, frozen=True, kw_only=True):
+    """Asks whether the event loop and the store thread answer."""
+
+    op = "ping"
+
+
+class GetStatus(Request, frozen=True, kw_only=True):
+    """Asks for the daemon, its store, its workspaces."""
+
+    op = "status"
+
+
+class Stop(Request, frozen=True, kw_only=True):
+    """Asks the daemon to drain and end, as SIGTERM does."""
+
+    op = "stop"
+
+
+class OpenSession(Request, frozen=True, kw_only=True):
+    """Opens a session on `directory` (absolute), or returns it when `id` exists. `device` and `inode`: what the caller sees there."""
+
+    op = "session.open"
+    mutates = True
+    directory: FsText
+    device: int | None = None
+    inode: int | None = None
+    agent: str | None = None
+    id: str | None = None
+    parent: str | None = None
+    capture: str | None = None
+    attribution: str | None = None
+    exact: bool = False
+
+
+class ListSessions(Request, frozen=True, kw_only=True):
+    """Asks for the open sessions (`all`: closed ones too), of the workspace that holds `directory` or of all."""
+
+    op = "session.list"
+    directory: FsText | None = None
+    all: bool = False
+
+
+class ShowSession(Request, frozen=True, kw_only=True):
+    """Asks for one session."""
+
+    op = "session.show"
+
+
+class CloseSession(Request, frozen=True, kw_only=True):
+    """Ends a session: its claims are dropped, after a last look at what they cover."""
+
+    op = "session.close"
+    mutates = True
+
+
+class Record(Request, frozen=True, kw_only=True):
+    """Appends events and counts statistics."""
+
+    op = "record"
+    mutates = True
+    events: list[EventBody] = []
+    stats: StatsDelta | None = None
+    base: Base | None = None
+
+
+class TakeSnapshot(Request, frozen=True, kw_only=True):
+    """Keeps the present state of each path, and claims it for the session."""
+
+    op = "snapshot"
+    mutates = True
+    paths: list[FsText]
+    no_ignore: bool = False
+
+
+class BeginEdit(Request, frozen=True, kw_only=True):
+    """Snapshots the paths and opens a bracket: changes until `edit.end` are the session's."""
+
+    op = "edit.begin"
+    mutates = True
+    paths: list[FsText]
+
+
+class EndEdit(Request, frozen=True, kw_only=True):
+    """Looks at the bracket's paths and closes it."""
+
+    op = "edit.end"
+    mutates = True
+    edit: str
+
+
+class ListPending(Request, frozen=True, kw_only=True):
+    """Asks for the session's own changes since its head; `patch` asks for unified diffs with them."""
+
+    op = "pending"
+    paths: list[FsText] = []
+    patch: bool = False
+
+
+class Release(Request, frozen=True, kw_only=True):
+    """Drops the session's claims on the paths, or all."""
+
+    op = "release"
+    mutates = True
+    paths: list[FsText] = []
+
+
+class Save(Request, frozen=True, kw_only=True):
+    """Makes a checkpoint of what the session did, with the events and statistics since the last request."""
+
+    op = "save"
+    mutates = True
+    label: str | None = None
+    id: str | None = None
+    events: list[EventBody] = []
+    stats: StatsDelta | None = None
+    base: Base | None = None
+
+
+class ListCheckpoints(Request, frozen=True, kw_only=True):
+    """Asks for the newest `limit` checkpoints, oldest first: of the session, or of all sessions of its (or the named) workspace."""
+
+    op = "list"
+    all: bool = False
+    workspace: str | None = None
+    limit: int | None = None
+
+
+class ShowCheckpoint(Request, frozen=True, kw_only=True):
+    """Asks for one checkpoint whole; `content` asks for the files' contents too."""
+
+    op = "show"
+    position: str
+    content: bool = False
+
+
+class Diff(Request, frozen=True, kw_only=True):
+    """Asks how the workspace differs between positions `a` and `b` (None: now)."""
+
+    op = "diff"
+    a: str
+    b: str | None = None
+    paths: list[FsText] = []
+
+
+class Rewind(Request, frozen=True, kw_only=True):
+    """Takes work back to a position. See the interface for each field; `restore` empty means its default."""
+
+    op = "rewind"
+    mutates = True
+    position: str
+    before: bool = False
+    scope: str = "session"
+    restore: list[str] = []
+    also: list[str] = []
+    on_conflict: str = "merge"
+    paths: list[FsText] = []
+    plan: str | None = None
+    dry_run: bool = False
+    base: Base | None = None
+
+
+class Undo(Request, frozen=True, kw_only=True):
+    """Takes the session's newest rewind back, or the named operation."""
+
+    op = "undo"
+    mutates = True
+    operation: str | None = None
+    on_conflict: str = "merge"
+    dry_run: bool = False
+
+
+class Redo(Request, frozen=True, kw_only=True):
+    """Takes the newest undo back."""
+
+    op = "redo"
+    mutates = True
+    on_conflict: str = "merge"
+    dry_run: bool = False
+
+
+class ReadLog(Request, frozen=True, kw_only=True):
+    """Asks for the newest `limit` rows of the edit log, oldest first, of `path` (and all below it) or of all."""
+
+    op = "log"
+    path: FsText | None = None
+    limit: int | None = None
+
+
+class ReadBlob(Request, frozen=True, kw_only=True):
+    """Asks for `length` bytes of a blob from `offset`; the session must be of a workspace that holds it."""
+
+    op = "read"
+    blob: str
+    offset: int = 0
+    length: int = 1 << 20
+
+
+class Export(Request, frozen=True, kw_only=True):
+    """Asks for a checkpoint in portable form. A version it cannot say is `bad-request`, or left out with `skip_binary`."""
+
+    op = "export"
+    position: str
+    skip_binary: bool = False
+
+
+class Import(Request, frozen=True, kw_only=True):
+    """Adds one portable checkpoint to an imported session of the workspace at `directory`; with no `session`, makes that session.
+
+    Checkpoints are sent oldest first. `close` says that it was the last.
+    """
+
+    op = "import"
+    mutates = True
+    directory: FsText | None = None
+    device: int | None = None
+    inode: int | None = None
+    checkpoint: PortableCheckpoint | None = None
+    close: bool = False
+
+
+#: Every request the daemon takes, by its `op`.
+REQUESTS: dict[str, type[Request]] = {
+    request.op: request
+    for request in (
+        Ping,
+        GetStatus,
+        Stop,
+        OpenSession,
+        ListSessions,
+        ShowSession,
+        CloseSession,
+        Record,
+        TakeSnapshot,
+        BeginEdit,
+        EndEdit,
+        ListPending,
+        Release,
+        Save,
+        ListCheckpoints,
+        ShowCheckpoint,
+        Diff,
+        Rewind,
+        Undo,
+        Redo,
+        ReadLog,
+        ReadBlob,
+        Export,
+        Import,
+    )
+}
