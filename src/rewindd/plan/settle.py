@@ -1,0 +1,234 @@
+"""The final steps of a rewind: after the merges were run, and after checking that what comes out is a tree.
+
+`settle` resolves each draft to a target or a reason to leave it, makes directories that a restored path needs, keeps
+directories that somebody still uses, and names the result with a `PlanId`: the digest of the steps and of the versions that
+they expect to find.
+"""
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+from blake3 import blake3
+
+from rewindd.model.ids import PlanId
+from rewindd.model.log import IndexEntry, OnConflict
+from rewindd.model.session import Missing
+from rewindd.model.versions import ABSENT, UNKNOWN, Absent, Directory, Unknown, Version
+from rewindd.paths import ROOT, FsText, RelPath
+from rewindd.plan.draft import Draft, Exact, Keep, Merged
+from rewindd.plan.merge import Clash
+from rewindd.timeline.history import Seqs, Timeline
+
+#: The mode of a directory that is made because something below it comes back, and of which no mode is known: as `mkdir -p` under umask 022.
+PARENT_MODE = 0o755
+#: Hex digits of a plan's id: 64 bits are enough to notice a change by accident, and fit on a command line.
+PLAN_ID_DIGITS = 16
+
+
+class Action(enum.Enum):
+    """What becomes of a path on disk."""
+
+    RESTORE = "restore"
+    REMOVE = "remove"
+    MERGE = "merge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One path that shall go from `expect` to `target`, and the rows that this takes back (`off`) or puts back (`on`).
+
+    Where both versions are equal only the rows are switched.
+    """
+
+    path: RelPath
+    expect: Version
+    target: Version
+    off: Seqs
+    on: Seqs
+    action: Action
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The whole of it. With `conflicts`, nothing may be done. `kept` paths stay, and so do their rows."""
+
+    decisions: tuple[Decision, ...]
+    kept: tuple[Missing, ...]
+    conflicts: tuple[Missing, ...]
+    plan: PlanId
+
+
+def settle(
+    timeline: Timeline,
+    drafts: Iterable[Draft],
+    merged: Mapping[RelPath, Version | Clash],
+    index: Mapping[RelPath, IndexEntry],
+    on_conflict: OnConflict,
+) -> Settled:
+    """Returns the final steps.
+
+    Args:
+        drafts: what is wanted of each path.
+        merged: what came of the merges, for each draft whose way is `Merged`.
+        index: the last known version of every path of the workspace.
+    """
+    work = _Work(timeline, index)
+    for draft in drafts:
+        work.resolve(draft, merged.get(draft.path), on_conflict)
+    work.add_parents(on_conflict)
+    work.keep_used_directories(on_conflict)
+    decisions = tuple(work.decisions[path] for path in sorted(work.decisions))
+    return Settled(decisions=decisions, kept=tuple(work.kept), conflicts=tuple(work.conflicts), plan=_plan_id(decisions, work.conflicts))
+
+
+#: What a rewind of something other than files settles.
+NOTHING = Settled(decisions=(), kept=(), conflicts=(), plan=PlanId(blake3(b"").hexdigest()[:PLAN_ID_DIGITS]))
+
+
+class _Work:
+    """The decisions as they come together; lives for one `settle`."""
+
+    def __init__(self, timeline: Timeline, index: Mapping[RelPath, IndexEntry]) -> None:
+        self._timeline, self._index = timeline, index
+        self.decisions: dict[RelPath, Decision] = {}
+        self.kept: list[Missing] = []
+        self.conflicts: list[Missing] = []
+        self._refused: set[RelPath] = set()
+
+    def resolve(self, draft: Draft, merged: Version | Clash | None, on_conflict: OnConflict) -> None:
+        """Turns one draft into a decision, something kept, or a conflict."""
+        way = draft.way
+        if isinstance(way, Keep):
+            self.kept.append(Missing(path=draft.path, reason=way.reason))
+            return
+        target: Version | Clash
+        if isinstance(way, Merged):
+            target = Clash("not merged") if merged is None else merged
+        else:
+            target = way.version if isinstance(way, Exact) else way
+        wanted = draft.wanted
+        if isinstance(target, Clash):
+            if on_conflict is not OnConflict.OVERWRITE or draft.fallback is None:
+                self._refuse(draft.path, target.reason, on_conflict)
+                return
+            target, wanted = draft.fallback.version, draft.fallback.wanted
+        self.decisions[draft.path] = Decision(
+            path=draft.path,
+            expect=draft.current,
+            target=target,
+            off=draft.live - wanted,
+            on=wanted - draft.live,
+            action=_action(target, merged_from=isinstance(way, Merged)),
+            why=draft.why,
+        )
+
+    def add_parents(self, on_conflict: OnConflict) -> None:
+        """Makes every directory that a restored path needs and that is known to be gone; anything else in its place is a conflict."""
+        for path in sorted(self.decisions):
+            decision = self.decisions.get(path)
+            if decision is None or isinstance(decision.target, (Absent, Unknown)):
+                continue
+            missing = self._missing_parents(path)
+            obstacle = self._obstacle(missing[-1].parent if missing else path.parent, missing)
+            if obstacle is not None:
+                del self.decisions[path]
+                self._refuse(path, obstacle, on_conflict)
+                continue
+            for parent in missing:
+                self._make(parent, path)
+
+    def _missing_parents(self, path: RelPath) -> list[RelPath]:
+        """The directories above a path that will not be there, the nearest first."""
+        missing: list[RelPath] = []
+        parent = path.parent
+        while parent != ROOT and isinstance(self._final(parent), Absent):
+            missing.append(parent)
+            parent = parent.parent
+        return missing
+
+    def _obstacle(self, standing: RelPath, missing: list[RelPath]) -> str | None:
+        """Why directories cannot be made: what stands above them is none, or one of them clashes and is left as it is."""
+        final = self._final(standing)
+        if standing != ROOT and not isinstance(final, (Directory, Unknown)):
+            return f"its directory {standing} is a {final.kind.value} {'then' if standing in self.decisions else 'now'}"
+        left = next((parent for parent in missing if parent in self._refused), None)
+        return None if left is None else f"its directory {left} stays absent"
+
+    def keep_used_directories(self, on_conflict: OnConflict) -> None:
+        """Keeps each directory that was to go while something in it stays; where a file was to take its place, that is a conflict."""
+        going = {
+            path
+            for path, decision in self.decisions.items()
+            if isinstance(decision.expect, Directory) and not isinstance(decision.target, Directory)
+        }
+        if not going:
+            return
+        used = {path.parent for path in {*self._index, *self.decisions} if not isinstance(self._final(path), (Absent, Unknown))} & going
+        for path in sorted(going, key=lambda path: path.depth, reverse=True):
+            if path not in used:
+                continue
+            replaced = not isinstance(self.decisions[path].target, Absent)
+            del self.decisions[path]
+            used.add(path.parent)
+            if replaced:
+                self._refuse(path, "the directory is still used", on_conflict)
+            else:
+                self.kept.append(Missing(path=path, reason="not-empty"))
+
+    def _final(self, path: RelPath) -> Version:
+        decision = self.decisions.get(path)
+        if decision is not None:
+            return decision.target
+        entry = self._index.get(path)
+        return entry.version if entry else UNKNOWN
+
+    def _make(self, parent: RelPath, needed_by: RelPath) -> None:
+        """Decides that a directory shall be there: by leaving it, or by taking back its removal where that is the last that happened to it."""
+        earlier = self.decisions.pop(parent, None)
+        if earlier is not None and isinstance(earlier.expect, Directory):
+            self.kept.append(Missing(path=parent, reason="not-empty"))
+            return
+        self.kept = [missing for missing in self.kept if missing.path != parent]
+        rows = self._timeline.rows(parent)
+        last = rows[-1] if rows else None
+        off: Seqs = earlier.off if earlier else frozenset()
+        on: Seqs = earlier.on if earlier else frozenset()
+        target: Version = Directory(PARENT_MODE)
+        if last is not None and isinstance(last.before, Directory):
+            target = last.before
+            if last.seq in self._timeline.live(self._timeline.position, parent):
+                off = off | {last.seq}
+        self.decisions[parent] = Decision(
+            path=parent,
+            expect=self._timeline.current(parent) if rows else ABSENT,
+            target=target,
+            off=off,
+            on=on,
+            action=Action.RESTORE,
+            why=f"needed by {needed_by}",
+        )
+
+    def _refuse(self, path: RelPath, reason: str, on_conflict: OnConflict) -> None:
+        self._refused.add(path)
+        (self.kept if on_conflict is OnConflict.KEEP else self.conflicts).append(Missing(path=path, reason=reason))
+
+
+def _action(target: Version, *, merged_from: bool) -> Action:
+    if isinstance(target, Absent):
+        return Action.REMOVE
+    return Action.MERGE if merged_from else Action.RESTORE
+
+
+def _plan_id(decisions: Iterable[Decision], conflicts: Iterable[Missing]) -> PlanId:
+    steps = [(d.path, d.expect, d.target, sorted(d.off), sorted(d.on)) for d in decisions]
+    told = msgspec.msgpack.encode((steps, [(c.path, c.reason) for c in conflicts]), enc_hook=_encode_path)
+    return PlanId(blake3(told).hexdigest()[:PLAN_ID_DIGITS])
+
+
+def _encode_path(value: object) -> bytes:
+    if isinstance(value, FsText):
+        return value.encode("utf-8", "surrogateescape")
+    raise NotImplementedError(type(value).__name__)

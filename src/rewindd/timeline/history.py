@@ -1,0 +1,177 @@
+"""What the log says of some paths: their state and their live rows at any position.
+
+Pure. A `Timeline` holds the complete rows of the paths it is about, the toggles of those rows, and the index; what it
+answers follows docs/design.md, "The one idea", under the same names.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rewindd.model.ids import OperationId, SessionId
+from rewindd.model.log import IndexEntry, Row, Source, Toggle
+from rewindd.model.versions import UNKNOWN, Version
+from rewindd.paths import RelPath
+
+Seqs = frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """From position `seq` on, until the next moment: the path's version, and which of its rows were live."""
+
+    seq: int
+    version: Version
+    live: Seqs
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive rows of one owner on one path, joined: from `before` to `after`."""
+
+    before: Version
+    after: Version
+    rows: tuple[Row, ...]
+
+
+class Timeline:
+    """The log of `paths`, whole, up to `position`. Immutable; made for one decision and thrown away.
+
+    Args:
+        rows: every row of each path it is asked about.
+        toggles: every toggle of those rows.
+        operations: the position of each operation that wrote an effect row among `rows`.
+        index: the last known version of each of the paths, and whatever else is known.
+        position: the log's last position, "now".
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Row],
+        toggles: Iterable[Toggle],
+        operations: Mapping[OperationId, int],
+        index: Mapping[RelPath, IndexEntry],
+        position: int,
+    ) -> None:
+        self.position = position
+        self._index = index
+        self._operations = operations
+        by_path: defaultdict[RelPath, list[Row]] = defaultdict(list)
+        path_of: dict[int, RelPath] = {}
+        for row in sorted(rows, key=lambda row: row.seq):
+            by_path[row.path].append(row)
+            path_of[row.seq] = row.path
+        self._rows: dict[RelPath, list[Row]] = dict(by_path)
+        grouped: defaultdict[RelPath, defaultdict[int, list[Toggle]]] = defaultdict(lambda: defaultdict(list))
+        for toggle in toggles:
+            if toggle.row in path_of:
+                grouped[path_of[toggle.row]][toggle.at].append(toggle)
+        self._toggles = {path: dict(sorted(groups.items())) for path, groups in grouped.items()}
+
+    @property
+    def paths(self) -> list[RelPath]:
+        """The paths that have rows, in order."""
+        return sorted(self._rows)
+
+    def rows(self, path: RelPath) -> Sequence[Row]:
+        """Every row of a path, by position."""
+        return self._rows.get(path, ())
+
+    def current(self, path: RelPath) -> Version:
+        """index(p): the version that was last seen."""
+        entry = self._index.get(path)
+        return entry.version if entry else UNKNOWN
+
+    def state(self, seq: int, path: RelPath) -> Version:
+        """state(w, s)(p): the path's version at a position; unknown where nobody had looked."""
+        following = next((row for row in self.rows(path) if row.seq > seq), None)
+        if following is not None:
+            return following.before if following.since <= seq else UNKNOWN
+        entry = self._index.get(path)
+        return entry.version if entry and entry.since <= seq else UNKNOWN
+
+    def live(self, seq: int, path: RelPath) -> Seqs:
+        """live(s) of one path: its content rows up to `seq`, as the operations up to `seq` left them switched."""
+        alive = {row.seq for row in self.rows(path) if row.seq <= seq and row.source.is_content}
+        for at, group in self._toggles.get(path, {}).items():
+            if at <= seq:
+                _switch(alive, group)
+        return frozenset(alive)
+
+    def owned(self, seqs: Iterable[int], path: RelPath, session: SessionId) -> Seqs:
+        """Those of `seqs` that are the session's alone."""
+        wanted = set(seqs)
+        return frozenset(row.seq for row in self.rows(path) if row.seq in wanted and row.owner == (session,))
+
+    def own(self, session: SessionId, seq: int, path: RelPath) -> Seqs:
+        """own(S, s) of one path."""
+        return self.owned(self.live(seq, path), path, session)
+
+    def nobodys(self, seq: int, path: RelPath) -> Seqs:
+        """The live rows at a position that are nobody's."""
+        alive = self.live(seq, path)
+        return frozenset(row.seq for row in self.rows(path) if row.seq in alive and not row.owner)
+
+    def toggled(self, at: int, path: RelPath) -> tuple[Seqs, Seqs]:
+        """The rows of a path that the operation at `at` switched (off, on)."""
+        group = self._toggles.get(path, {}).get(at, [])
+        return frozenset(t.row for t in group if not t.on), frozenset(t.row for t in group if t.on)
+
+    def operation_at(self, row: Row) -> int | None:
+        """The position of the operation that wrote an effect row; None for other rows."""
+        return self._operations.get(row.operation) if row.operation is not None and row.source is Source.EFFECT else None
+
+    def is_touched(self, at: int, path: RelPath) -> bool:
+        """True when the operation at `at` switched rows of a path, or wrote it."""
+        return at in self._toggles.get(path, {}) or any(self.operation_at(row) == at for row in self.rows(path))
+
+    def moments(self, path: RelPath) -> list[Moment]:
+        """The path's versions with the rows then live, oldest first, from its last view row on.
+
+        An operation's toggles and the effect row that carries them out are one moment: between the two positions the rows
+        are switched and the file is not yet written, and nobody could have looked.
+        """
+        rows, groups = self.rows(path), self._toggles.get(path, {})
+        entry = self._index.get(path)
+        if not rows:
+            return [Moment(entry.since, entry.version, frozenset())] if entry else []
+        written = {at for row in rows if (at := self.operation_at(row)) is not None}
+        found = [Moment(rows[0].since, rows[0].before, frozenset())]
+        alive: set[int] = set()
+        events: list[tuple[int, Row | None]] = [(row.seq, row) for row in rows] + [(at, None) for at in groups if at not in written]
+        for seq, row in sorted(events, key=lambda event: event[0]):
+            if row is None:
+                _switch(alive, groups[seq])
+                found.append(Moment(seq, found[-1].version, frozenset(alive)))
+                continue
+            if row.source.is_view:
+                found.clear()
+            elif row.source.is_content:
+                alive.add(row.seq)
+            else:
+                _switch(alive, groups.get(self.operation_at(row) or 0, ()))
+            found.append(Moment(row.seq, row.after, frozenset(alive)))
+        return found
+
+    def runs(self, path: RelPath, seqs: Iterable[int]) -> list[Run]:
+        """The runs of a path that are made of these rows, oldest first; runs that come to nothing are left out."""
+        wanted, joined, previous = set(seqs), list[list[Row]](), False
+        for row in self.rows(path):
+            if row.seq not in wanted:
+                previous = False
+                continue
+            if previous and joined[-1][-1].owner == row.owner:
+                joined[-1].append(row)
+            else:
+                joined.append([row])
+            previous = True
+        runs = [Run(rows[0].before, rows[-1].after, tuple(rows)) for rows in joined]
+        return [run for run in runs if run.before != run.after]
+
+
+def _switch(alive: set[int], group: Iterable[Toggle]) -> None:
+    for toggle in group:
+        if toggle.on:
+            alive.add(toggle.row)
+        else:
+            alive.discard(toggle.row)

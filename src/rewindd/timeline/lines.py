@@ -1,0 +1,130 @@
+"""Line differences of two contents: how many lines came and went, and a unified diff to read.
+
+Pure and bounded: what two versions share at both ends is cut off first; where the rest is too large to compare line by line,
+it counts and shows as replaced whole. The diff is then longer than it need be, and still right.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+
+#: Lines of one side times lines of the other, up to which the middle is compared: difflib takes about a tenth of a second there.
+MAX_COMPARED = 1_000_000
+#: As git's buffer_is_binary (xdiff-interface.c): a NUL byte in the first 8000 bytes.
+BINARY_PROBE_BYTES = 8000
+CONTEXT_LINES = 3
+
+#: What difflib calls an edit: (tag, i1, i2, j1, j2).
+Opcode = tuple[str, int, int, int, int]
+
+
+def is_binary(content: bytes) -> bool:
+    """True when a content is not text, by git's rule."""
+    return b"\0" in content[:BINARY_PROBE_BYTES]
+
+
+def count(before: bytes, after: bytes) -> tuple[int, int]:
+    """Returns how many lines were inserted and how many deleted; (0, 0) when a side is binary."""
+    if is_binary(before) or is_binary(after):
+        return 0, 0
+    opcodes = _opcodes(_lines(before), _lines(after))
+    changed = [code for code in opcodes if code[0] != "equal"]
+    return sum(j2 - j1 for _, _, _, j1, j2 in changed), sum(i2 - i1 for _, i1, i2, _, _ in changed)
+
+
+def unified(before: bytes | None, after: bytes | None, before_name: str, after_name: str) -> str:
+    """Returns a unified diff with three lines of context. None is an absent file. Bytes that are not UTF-8 are replaced."""
+    names = ("/dev/null" if before is None else before_name, "/dev/null" if after is None else after_name)
+    old, new = before or b"", after or b""
+    if is_binary(old) or is_binary(new):
+        return f"Binary files {names[0]} and {names[1]} differ\n"
+    lines = list(_hunks(_lines(old), _lines(new)))
+    return f"--- {names[0]}\n+++ {names[1]}\n{''.join(lines)}" if lines else ""
+
+
+def _lines(content: bytes) -> list[bytes]:
+    """Splits at line feeds only, as diff does; a carriage return is part of its line."""
+    parts = content.split(b"\n")
+    tail = parts.pop()
+    return [part + b"\n" for part in parts] + ([tail] if tail else [])
+
+
+def _opcodes(old: Sequence[bytes], new: Sequence[bytes]) -> list[Opcode]:
+    start, end = _shared_ends(old, new)
+    a, b = old[start : len(old) - end], new[start : len(new) - end]
+    middle = _compare(a, b)
+    shifted = [(tag, i1 + start, i2 + start, j1 + start, j2 + start) for tag, i1, i2, j1, j2 in middle]
+    before: list[Opcode] = [("equal", 0, start, 0, start)] if start else []
+    after: list[Opcode] = [("equal", len(old) - end, len(old), len(new) - end, len(new))] if end else []
+    return before + shifted + after
+
+
+def _compare(a: Sequence[bytes], b: Sequence[bytes]) -> list[Opcode]:
+    if not a and not b:
+        return []
+    if not a or not b or len(a) * len(b) > MAX_COMPARED:
+        tag = "replace" if a and b else "delete" if a else "insert"
+        return [(tag, 0, len(a), 0, len(b))]
+    return [(str(tag), i1, i2, j1, j2) for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()]
+
+
+def _shared_ends(old: Sequence[bytes], new: Sequence[bytes]) -> tuple[int, int]:
+    shorter = min(len(old), len(new))
+    start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
+    end = next((i for i in range(shorter - start) if old[-1 - i] != new[-1 - i]), shorter - start)
+    return start, end
+
+
+def _hunks(old: Sequence[bytes], new: Sequence[bytes]) -> Iterator[str]:
+    for group in _groups(_opcodes(old, new)):
+        first, last = group[0], group[-1]
+        yield f"@@ -{_range(first[1], last[2])} +{_range(first[3], last[4])} @@\n"
+        for tag, i1, i2, j1, j2 in group:
+            if tag == "equal":
+                yield from _shown(" ", old[i1:i2])
+                continue
+            yield from _shown("-", old[i1:i2])
+            yield from _shown("+", new[j1:j2])
+
+
+def _groups(opcodes: Sequence[Opcode]) -> Iterator[list[Opcode]]:
+    """Cuts the edits into hunks: changes with at most two contexts of equal lines between them stay together."""
+    group: list[Opcode] = []
+    for tag, i1, i2, j1, j2 in _joined(opcodes):
+        if tag != "equal":
+            group.append((tag, i1, i2, j1, j2))
+            continue
+        if group and i2 - i1 > 2 * CONTEXT_LINES:
+            yield [*group, (tag, i1, i1 + CONTEXT_LINES, j1, j1 + CONTEXT_LINES)]
+            group = []
+        start = 0 if group else max(0, i2 - i1 - CONTEXT_LINES)
+        group.append((tag, i1 + start, i2, j1 + start, j2))
+    if len(group) > 1 or (group and group[0][0] != "equal"):
+        tag, i1, i2, j1, j2 = group[-1]
+        if tag == "equal":
+            group[-1] = (tag, i1, min(i2, i1 + CONTEXT_LINES), j1, min(j2, j1 + CONTEXT_LINES))
+        yield group
+
+
+def _joined(opcodes: Sequence[Opcode]) -> list[Opcode]:
+    """Joins equal stretches that follow each other, at the seams of the shared ends."""
+    joined: list[Opcode] = []
+    for code in opcodes:
+        if joined and joined[-1][0] == code[0] == "equal":
+            joined[-1] = ("equal", joined[-1][1], code[2], joined[-1][3], code[4])
+        else:
+            joined.append(code)
+    return joined
+
+
+def _range(start: int, stop: int) -> str:
+    """A range as POSIX diff -u writes it: a missing length is 1; an empty range names the line before it."""
+    length = stop - start
+    if length == 1:
+        return str(start + 1)
+    return f"{start if length == 0 else start + 1},{length}"
+
+
+def _shown(sign: str, lines: Sequence[bytes]) -> Iterator[str]:
+    for line in lines:
+        text = line.decode("utf-8", "replace")
+        yield f"{sign}{text}" if text.endswith("\n") else f"{sign}{text}\n\\ No newline at end of file\n"
