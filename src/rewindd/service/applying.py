@@ -1,0 +1,199 @@
+"""Carrying an operation out: recorded before its first effect, closed after its last, synced after the reply.
+
+`begin` makes the steps durable; `carry_out` changes the tree; `close` writes what became of it to the log, in one transaction
+with the answer; `sync` makes the tree itself durable. Recovery starts from whatever of these was the last.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from time import time_ns
+
+import anyio
+
+from rewindd.errors import Conflict, StoreError
+from rewindd.model.log import NOBODY, IndexEntry, OperationStatus, Row, Source, Toggle
+from rewindd.model.operation import Operation, Step
+from rewindd.model.session import Checkpoint
+from rewindd.model.versions import Absent, Directory, File
+from rewindd.service.state import State, Tree
+from rewindd.store import answers, checkpoints, edits, index, operations, sessions, workspaces
+from rewindd.store import blobs as blob_rows
+from rewindd.store.database import Connection
+from rewindd.tree.apply import Outcome, StageFailed, apply
+from rewindd.tree.apply import sync as sync_tree
+
+#: Small contents read ahead of an operation, in one transaction instead of one each.
+PREFETCH_BYTES = 32 << 20
+
+
+class StoredContent:
+    """Contents for `tree.apply`, read in its worker thread; each is verified against its digest."""
+
+    def __init__(self, state: State, steps: Sequence[Step]) -> None:
+        self._state = state
+        targets = [step.target for step in steps if isinstance(step.target, File)]
+        self._ahead = state.bridge.transact_here(lambda db: _read_ahead(db, targets)) if targets else {}
+
+    def chunks(self, version: File) -> Iterator[bytes]:
+        """Yields a content's bytes. Raises StoreCorrupt when they are not what was stored."""
+        found = self._ahead.get(version.digest)
+        if found is None:
+            found = self._state.bridge.transact_here(lambda db: blob_rows.get(db, version.digest))
+        if isinstance(found, bytes):
+            yield found
+        else:
+            yield from self._state.blobs.open_chunks(version.digest)
+
+
+async def begin(state: State, operation: Operation, steps: Sequence[Step], digest: bytes, tail: Checkpoint | None) -> None:
+    """Records the operation with its steps, and the checkpoint of the tail it abandons; durable on return.
+
+    Its key is taken from here on: the empty answer says that it is not known yet.
+    """
+
+    def write(db: Connection) -> None:
+        operations.begin(db, operation, steps)
+        if tail is not None:
+            checkpoints.add(db, operation.workspace, tail)
+        if operation.key is not None:
+            answers.put(db, operation.session, operation.key, digest, b"", time_ns())
+
+    await state.bridge.transact(write)
+
+
+async def carry_out(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[Outcome]:
+    """Changes the tree; returns what became of each step, in the order of `steps`.
+
+    Raises:
+        Conflict: what shall come back cannot be staged (no room, no permission); the tree is untouched and the operation rolled back.
+        StoreCorrupt: a content that shall come back is damaged; likewise.
+    """
+    changing = [step for step in steps if step.expect != step.target]
+    try:
+        outcomes = await state.bridge.work(_apply, state, tree, operation, changing) if changing else []
+    except StageFailed as exc:
+        await roll_back(state, tree, operation)
+        listed = [{"path": failure.path, "reason": failure.reason} for failure in exc.failures]
+        first = exc.failures[0]
+        raise Conflict(f"{first.path!r} cannot be restored: {first.reason}; nothing was touched", conflicts=listed) from exc
+    except StoreError:
+        await roll_back(state, tree, operation)
+        raise
+    of_path = {outcome.path: outcome for outcome in outcomes}
+    return [
+        of_path.get(step.path) or Outcome(path=step.path, done=True, reason=None, version=step.target, signature=step.signature)
+        for step in steps
+    ]
+
+
+async def roll_back(state: State, tree: Tree, operation: Operation) -> None:
+    """Closes an operation that changed nothing, or whose changes were taken back; its key is free again."""
+
+    def write(db: Connection) -> None:
+        operations.finish(db, operation.id, OperationStatus.ROLLED_BACK)
+        operations.drop_steps(db, operation.id)
+        if operation.key is not None:
+            answers.drop(db, operation.session, operation.key)
+
+    await state.bridge.transact(write)
+    tree.interrupted = False
+
+
+async def close(
+    state: State,
+    tree: Tree,
+    operation: Operation,
+    steps: Sequence[Step],
+    outcomes: Sequence[Outcome],
+    answer: Callable[[Connection], bytes],
+) -> bytes:
+    """Writes effect rows, switches rows off and on, moves the session's head; durable on return. Returns the answer.
+
+    The operation takes the position before its rows, so that a checkpoint saved before it and one saved after differ.
+    """
+    done = [(step, outcome) for step, outcome in zip(steps, outcomes, strict=True) if outcome.done]
+    written = [(step, outcome) for step, outcome in done if step.expect != step.target]
+    now = time_ns()
+
+    def write(db: Connection) -> tuple[bytes, list[IndexEntry], int]:
+        at = workspaces.allot(db, tree.workspace.id, 1 + len(written))
+        rows = [_effect(operation, step, outcome, tree, at + 1 + n, now) for n, (step, outcome) in enumerate(written)]
+        entries = [_entry(tree, row, outcome) for row, (_, outcome) in zip(rows, written, strict=True)]
+        toggles = [Toggle(row, at, False) for step, _ in done for row in step.off] + [
+            Toggle(row, at, True) for step, _ in done for row in step.on
+        ]
+        edits.append(db, tree.workspace.id, rows)
+        index.put(db, tree.workspace.id, entries)
+        edits.add_toggles(db, tree.workspace.id, operation.id, toggles)
+        operations.settle(db, replace(operation, at=at, status=OperationStatus.APPLIED))
+        sessions.stand(db, operation.session, operation.to_head, operation.to_stats)
+        return answer(db), entries, at + len(written)
+
+    encoded, entries, position = await state.bridge.transact(write)
+    tree.index.update((entry.path, entry) for entry in entries)
+    tree.position = position
+    tree.interrupted = False
+    return encoded
+
+
+async def sync(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
+    """Makes the changed paths durable, then closes the operation for good. Shielded: it is short, and recovery would repeat it."""
+    with anyio.CancelScope(shield=True):
+        await state.bridge.work(_sync, tree, [step for step in steps if step.expect != step.target])
+
+        def write(db: Connection) -> None:
+            operations.finish(db, operation.id, OperationStatus.DONE)
+            operations.drop_steps(db, operation.id)
+
+        await state.bridge.transact(write)
+
+
+def _apply(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[Outcome]:
+    with tree.root() as root:
+        return apply(root, operation.id, steps, StoredContent(state, steps), _never)
+
+
+def _sync(tree: Tree, steps: Sequence[Step]) -> None:
+    with tree.root() as root:
+        sync_tree(root, [step.path for step in steps])
+
+
+def _read_ahead(db: Connection, targets: Sequence[File]) -> dict[bytes, bytes | blob_rows.InFile]:
+    found: dict[bytes, bytes | blob_rows.InFile] = {}
+    total = 0
+    for target in targets:
+        total += target.size
+        if total > PREFETCH_BYTES:
+            break
+        found[target.digest] = blob_rows.get(db, target.digest)
+    return found
+
+
+def _effect(operation: Operation, step: Step, outcome: Outcome, tree: Tree, seq: int, now: int) -> Row:
+    known = tree.index.get(step.path)
+    return Row(
+        seq=seq,
+        path=step.path,
+        before=step.expect,
+        after=outcome.version,
+        owner=NOBODY,
+        source=Source.EFFECT,
+        operation=operation.id,
+        since=known.since if known else 0,
+        at_ns=now,
+    )
+
+
+def _entry(tree: Tree, row: Row, outcome: Outcome) -> IndexEntry:
+    """What the index says of a path that an operation wrote. A directory that went and came back is covered as it was."""
+    known = tree.index.get(row.path)
+    covered = known.covered if known else None
+    if covered is None and isinstance(outcome.version, Directory) and known is not None and isinstance(known.version, Absent):
+        parent = tree.index.get(row.path.parent)
+        covered = parent.covered if parent else None
+    return IndexEntry(path=row.path, version=outcome.version, signature=outcome.signature, since=row.seq, covered=covered)
+
+
+def _never() -> bool:
+    """An operation that began is finished, also while the daemon ends: its steps take no longer than undoing them would."""
+    return False

@@ -1,0 +1,51 @@
+"""From the event loop to the two kinds of threads below it: the store's one thread, and workers for the tree.
+
+A commit is never abandoned: the wait is shielded, and a cancellation is delivered afterwards.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+
+from rewindd.store.database import Connection
+from rewindd.store.thread import StoreThread
+
+#: Worker threads for reading, hashing and compressing. More than the cores of a small machine help only while the disk is slow.
+WORKERS = 4
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Bridge:
+    """Runs functions where they belong. One for the daemon; used from the event loop only."""
+
+    def __init__(self, store: StoreThread) -> None:
+        self._store = store
+        self._workers = CapacityLimiter(WORKERS)
+
+    async def transact(self, fn: Callable[[Connection], T], *, bulk: bool = False) -> T:
+        """Returns what `fn` returned, after its transaction was committed: what it wrote survives power loss.
+
+        Raises:
+            StoreFull, StoreIO, StoreCorrupt: the store failed; nothing of `fn` was kept.
+        """
+        future = self._store.submit(fn, bulk=bulk)
+        finished = anyio.Event()
+        # anyio has no wake-up from a foreign thread that does not block that thread until the loop comes round.
+        loop = asyncio.get_running_loop()
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(finished.set))
+        with anyio.CancelScope(shield=True):
+            await finished.wait()
+        return future.result()
+
+    def transact_here(self, fn: Callable[[Connection], T]) -> T:
+        """As `transact`, from a worker thread, which it blocks."""
+        return self._store.submit(fn).result()
+
+    async def work(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Returns what `fn` returned in a worker thread; waits for it even when cancelled."""
+        return await to_thread.run_sync(lambda: fn(*args, **kwargs), limiter=self._workers)

@@ -1,0 +1,149 @@
+"""From drafts to a settled plan: the merges are run here, and the plan is put into words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import time_ns
+
+from blake3 import blake3
+
+from rewindd.model.log import OnConflict
+from rewindd.model.operation import Operation, Step
+from rewindd.model.session import Checkpoint, Missing
+from rewindd.model.versions import File, Version
+from rewindd.paths import RelPath
+from rewindd.plan.draft import Draft, Merged
+from rewindd.plan.merge import Clash, merge_all
+from rewindd.plan.settle import Action, Decision, Settled, settle
+from rewindd.protocol import replies
+from rewindd.service import comparing, render
+from rewindd.service.keeping import Content
+from rewindd.service.reading import Contents
+from rewindd.service.state import State, Tree
+from rewindd.timeline.delta import PathDelta, unowned
+from rewindd.timeline.history import Timeline
+from rewindd.tree.apply import Outcome
+from rewindd.tree.merge import merge_text
+
+#: A file that changed so short a time ago may be about to change again.
+QUIET_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A settled plan, the contents that its merges made, and the line counts of its steps."""
+
+    settled: Settled
+    made: tuple[Content, ...] = ()
+    counts: Mapping[RelPath, tuple[int, int]] = field(default_factory=dict)
+    left: replies.Left | None = None
+    not_quiet: tuple[RelPath, ...] = ()
+
+
+async def decide(state: State, tree: Tree, timeline: Timeline, drafts: Sequence[Draft], on_conflict: OnConflict) -> Decided:
+    """Runs the merges, checks that a tree comes out, counts lines."""
+    merging = [draft for draft in drafts if isinstance(draft.way, Merged)]
+    contents = await Contents(state).read(_merged_versions(merging)) if merging else {}
+    merged, made = await state.bridge.work(_merge, merging, contents) if merging else ({}, {})
+    settled = settle(timeline, drafts, merged, tree.index, on_conflict)
+    counts = await _counts(state, settled.decisions, {**contents, **made})
+    recent = time_ns() - QUIET_NS
+    entries = [entry for d in settled.decisions if (entry := tree.index.get(d.path)) is not None]
+    not_quiet = tuple(e.path for e in entries if e.signature is not None and e.signature.mtime_ns > recent)
+    kept = tuple(Content(File(digest, len(data), 0), data) for digest, data in made.items())
+    return Decided(settled, kept, counts, None, not_quiet)
+
+
+def steps_of(tree: Tree, decisions: Iterable[Decision]) -> list[Step]:
+    """Returns the steps that carry decisions out, in their order."""
+    return [
+        Step(
+            path=d.path,
+            expect=d.expect,
+            target=d.target,
+            signature=entry.signature if (entry := tree.index.get(d.path)) is not None else None,
+            off=tuple(sorted(d.off)),
+            on=tuple(sorted(d.on)),
+        )
+        for d in decisions
+    ]
+
+
+def left_behind(
+    timeline: Timeline, seq: int, decisions: Iterable[Decision], chosen: Iterable[RelPath], command: str
+) -> replies.Left | None:
+    """Returns nobody's rows after a position that the decisions leave; None when there are none."""
+    taken = {row for decision in decisions for row in decision.off}
+    counts = unowned(timeline, seq, taken)
+    wanted = sorted(set(counts) & set(chosen))
+    return replies.Left(rows=sum(counts[path] for path in wanted), paths=wanted, command=command) if wanted else None
+
+
+def result(decided: Decided, operation: Operation, target: Checkpoint | None, outcomes: Sequence[Outcome] | None) -> replies.RewindResult:
+    """Returns what was done (`outcomes`), or would be (None)."""
+    refused = [Missing(path=o.path, reason=o.reason or "changed") for o in outcomes or () if not o.done]
+    undone = {one.path for one in refused}
+    changing = [d for d in decided.settled.decisions if d.expect != d.target and d.path not in undone]
+    head = operation.to_head if not decided.settled.conflicts else operation.from_head
+    return replies.RewindResult(
+        operation_id=operation.id if outcomes is not None else None,
+        plan_id=decided.settled.plan,
+        checkpoint_id=target.id if target else operation.checkpoint,
+        dry_run=outcomes is None,
+        head=head.checkpoint,
+        event=head.event,
+        stats=render.stats(operation.to_stats),
+        restored=_of(changing, Action.RESTORE),
+        removed=_of(changing, Action.REMOVE),
+        merged=_of(changing, Action.MERGE),
+        kept=render.reasons([*decided.settled.kept, *refused]),
+        conflicts=render.reasons(decided.settled.conflicts),
+        steps=[_step(d, decided.counts) for d in changing],
+        left=decided.left,
+        not_quiet=list(decided.not_quiet),
+    )
+
+
+def _merge(drafts: Sequence[Draft], contents: Mapping[bytes, bytes]) -> tuple[dict[RelPath, Version | Clash], dict[bytes, bytes]]:
+    made: dict[bytes, bytes] = {}
+
+    def text(base: File, ours: File, theirs: File) -> File | None:
+        sides = [made.get(one.digest) or contents.get(one.digest) for one in (base, ours, theirs)]
+        if sides[0] is None or sides[1] is None or sides[2] is None:
+            return None
+        merged = merge_text(sides[0], sides[1], sides[2])
+        if merged is None:
+            return None
+        digest = blake3(merged).digest()
+        made[digest] = merged
+        return File(digest, len(merged), 0)
+
+    ways = {draft.path: merge_all(draft.current, draft.way.merges, text) for draft in drafts if isinstance(draft.way, Merged)}
+    return ways, made
+
+
+def _merged_versions(drafts: Iterable[Draft]) -> list[Version]:
+    found: list[Version] = []
+    for draft in drafts:
+        found.append(draft.current)
+        if isinstance(draft.way, Merged):
+            found += [version for merge in draft.way.merges for version in (merge.base, merge.theirs)]
+    return found
+
+
+async def _counts(state: State, decisions: Iterable[Decision], at_hand: Mapping[bytes, bytes]) -> dict[RelPath, tuple[int, int]]:
+    deltas = [
+        PathDelta(path=d.path, before=d.expect, after=d.target, spans=((d.expect, d.target),), mixed=False, seq=0, at_ns=0)
+        for d in decisions
+        if d.expect != d.target
+    ]
+    compared = await comparing.compare(state, deltas, at_hand=at_hand)
+    return {one.path: (one.insertions, one.deletions) for one in compared}
+
+
+def _of(decisions: Iterable[Decision], action: Action) -> list[RelPath]:
+    return [d.path for d in decisions if d.action is action]
+
+
+def _step(decision: Decision, counts: Mapping[RelPath, tuple[int, int]]) -> replies.StepInfo:
+    insertions, deletions = counts.get(decision.path, (0, 0))
+    return replies.StepInfo(path=decision.path, action=decision.action.value, why=decision.why, insertions=insertions, deletions=deletions)

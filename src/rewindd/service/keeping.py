@@ -1,0 +1,90 @@
+"""Contents into the store: what `tree` read is kept before any row names it.
+
+Small contents go into the database, larger ones became blob files while they were read. All of it is durable before the
+transaction that publishes the rows.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+
+from rewindd.model.versions import File, Version
+from rewindd.service.bridge import Bridge
+from rewindd.store import blobs as blob_rows
+from rewindd.store.blobs import INLINE_BYTES, Blobs, InlineBlob
+from rewindd.store.database import Connection
+
+#: Bytes of content that go into one transaction of bulk work, so that others' commits wait for a few milliseconds at most.
+BATCH_BYTES = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A version that was just read; `data` is None when it went into a blob file while it was read."""
+
+    version: Version
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class InFile:
+    """A content that lies in a blob file of `stored_bytes`."""
+
+    digest: bytes
+    size: int
+    stored_bytes: int
+
+
+Packed = InlineBlob | InFile
+
+
+async def keep(bridge: Bridge, blobs: Blobs, contents: Iterable[Content]) -> None:
+    """Keeps each content once; durable on return.
+
+    Raises:
+        StoreFull, StoreIO: it cannot be kept; rows that would name it must not be written.
+    """
+    files = {c.version.digest: (c.version, c.data) for c in contents if isinstance(c.version, File)}
+    if not files:
+        return
+    absent = await bridge.transact(lambda db: blob_rows.missing(db, list(files)))
+    wanted = [(version, data) for digest, (version, data) in files.items() if digest in absent]
+    if not wanted:
+        return
+    packed = await bridge.work(_pack, blobs, wanted)
+    for batch in batches(packed):
+        await bridge.transact(partial(_put, batch=batch), bulk=len(packed) > len(batch))
+
+
+def batches(packed: Sequence[Packed]) -> Iterator[list[Packed]]:
+    """Cuts contents into batches of about `BATCH_BYTES`."""
+    batch: list[Packed] = []
+    size = 0
+    for one in packed:
+        batch.append(one)
+        size += len(one.data) if isinstance(one, InlineBlob) else 0
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _pack(blobs: Blobs, wanted: Sequence[tuple[File, bytes | None]]) -> list[Packed]:
+    packed: list[Packed] = []
+    for version, data in wanted:
+        if data is not None and len(data) <= INLINE_BYTES:
+            packed.append(blobs.inline(data, version.digest))
+            continue
+        if data is not None:
+            blobs.stream_in(BytesIO(data).read)
+        packed.append(InFile(version.digest, version.size, blobs.stored_bytes(version.digest)))
+    return packed
+
+
+def _put(db: Connection, batch: Sequence[Packed]) -> None:
+    blob_rows.put_inline(db, [one for one in batch if isinstance(one, InlineBlob)])
+    for one in batch:
+        if isinstance(one, InFile):
+            blob_rows.put_file(db, one.digest, one.size, one.stored_bytes)

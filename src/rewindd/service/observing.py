@@ -1,0 +1,167 @@
+"""Observe: look at paths and, where they are not as last known, append the change to the log.
+
+The looking happens in a worker thread; the rows are decided and committed here, by the workspace's one holder of its lock.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from time import time_ns
+
+from rewindd.model.log import NOBODY, IndexEntry, Owner, Row, Source
+from rewindd.model.session import Missing
+from rewindd.model.versions import ABSENT, UNKNOWN, Unknown, Version
+from rewindd.paths import RelPath
+from rewindd.service import keeping
+from rewindd.service.holding import holders
+from rewindd.service.own_places import OwnPlaces
+from rewindd.service.state import State, Tree
+from rewindd.store import edits, index, workspaces
+from rewindd.store.database import Connection
+from rewindd.timeline.attribution import owner_of
+from rewindd.tree.observe import Observation
+from rewindd.tree.observe import observe as look_at
+
+#: Rows that go into one transaction of bulk work.
+BATCH_ROWS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A row to be: everything but its number. `entry` is what the index says of the path afterwards, but for `since`."""
+
+    path: RelPath
+    before: Version
+    after: Version
+    owner: Owner
+    source: Source
+    since: int
+    entry: IndexEntry
+
+
+async def observe(
+    state: State, tree: Tree, paths: Iterable[RelPath] | None = None, known: Mapping[RelPath, IndexEntry] | None = None
+) -> list[Missing]:
+    """Looks at every known path and covered directory, or at `paths` and what lies below them; returns what could not be read.
+
+    Rows and contents are durable on return. `known` narrows what is looked at to a part of the index.
+
+    Raises:
+        UnknownWorkspace: the root is gone.
+        StoreError: the store failed; the log is as it was.
+    """
+    seen = await state.bridge.work(_look, state, tree, paths, tree.index if known is None else known)
+    await keeping.keep(
+        state.bridge,
+        state.blobs,
+        [keeping.Content(one.version, one.content) for one in seen.changed]
+        + [keeping.Content(one.version, one.content) for one in seen.new],
+    )
+    await append(state, tree, [*_changes(state, tree, seen), *_arrivals(state, tree, seen)])
+    await _leave_out(state, tree, seen)
+    await enter_unknown(state, tree, [one.path for one in seen.unseen])
+    return [Missing(path=one.path, reason=one.reason) for one in seen.unseen]
+
+
+async def append(state: State, tree: Tree, changes: Sequence[Change]) -> list[Row]:
+    """Appends rows to the log and brings the index up to date; durable on return. Returns the rows."""
+    written: list[Row] = []
+    for start in range(0, len(changes), BATCH_ROWS):
+        batch = changes[start : start + BATCH_ROWS]
+        rows, entries = await state.bridge.transact(partial(_append, tree=tree, changes=batch), bulk=len(changes) > BATCH_ROWS)
+        tree.index.update((entry.path, entry) for entry in entries)
+        tree.position = rows[-1].seq
+        written += rows
+    return written
+
+
+def _look(state: State, tree: Tree, paths: Iterable[RelPath] | None, known: Mapping[RelPath, IndexEntry]) -> Observation:
+    with tree.root() as root:
+        return look_at(root, known, tree.left_out, paths, OwnPlaces(tree.rules(), state, tree), state.blobs)
+
+
+def _append(db: Connection, tree: Tree, changes: Sequence[Change]) -> tuple[list[Row], list[IndexEntry]]:
+    first, now = workspaces.allot(db, tree.workspace.id, len(changes)), time_ns()
+    rows = [
+        Row(
+            seq=first + n,
+            path=c.path,
+            before=c.before,
+            after=c.after,
+            owner=c.owner,
+            source=c.source,
+            operation=None,
+            since=c.since,
+            at_ns=now,
+        )
+        for n, c in enumerate(changes)
+    ]
+    # Absent since the directory is covered: the name was known to be absent before it came, and the index need not say since when again.
+    entries = [replace(c.entry, since=row.seq) for c, row in zip(changes, rows, strict=True)]
+    edits.append(db, tree.workspace.id, rows)
+    index.put(db, tree.workspace.id, entries)
+    return rows, entries
+
+
+def _changes(state: State, tree: Tree, seen: Observation) -> list[Change]:
+    """The rows for known paths that changed. Where only the signature did, the index in memory is refreshed and nothing is written."""
+    changes: list[Change] = []
+    for one in seen.changed:
+        entry = tree.index[one.path]
+        if one.version == entry.version:
+            tree.index[one.path] = replace(entry, signature=one.signature)
+            continue
+        after = replace(entry, version=one.version, signature=one.signature)
+        if isinstance(entry.version, Unknown):
+            changes.append(arrival(state, tree, after, None))
+            continue
+        owner, source = owner_of(holders(state, tree, one.path))
+        changes.append(
+            Change(path=one.path, before=entry.version, after=one.version, owner=owner, source=source, since=entry.since, entry=after)
+        )
+    return changes
+
+
+def _arrivals(state: State, tree: Tree, seen: Observation) -> list[Change]:
+    """The rows for names that turned up: changes where they were known to be absent, else only first seen.
+
+    A new directory whose entries were all looked at is covered: since its name was absent, or where it is first seen, since now.
+    """
+    changes: list[Change] = []
+    for one in seen.new:
+        covered = (tree.position if one.since is None else one.since) if one.path in seen.listed else None
+        entry = IndexEntry(path=one.path, version=one.version, signature=one.signature, since=0, covered=covered)
+        changes.append(arrival(state, tree, entry, one.since))
+    return changes
+
+
+def arrival(state: State, tree: Tree, entry: IndexEntry, absent_since: int | None) -> Change:
+    """Returns the row for a path that the index did not know: `absent_since` where its directory was covered, else first seen."""
+    if absent_since is None:
+        return Change(path=entry.path, before=UNKNOWN, after=entry.version, owner=NOBODY, source=Source.FIRST_SEEN, since=0, entry=entry)
+    owner, source = owner_of(holders(state, tree, entry.path))
+    return Change(path=entry.path, before=ABSENT, after=entry.version, owner=owner, source=source, since=absent_since, entry=entry)
+
+
+async def enter_unknown(state: State, tree: Tree, paths: Iterable[RelPath]) -> None:
+    """Notes paths that are there and could not be read: what is found there later was not absent before."""
+    entries = [IndexEntry(path=path, version=UNKNOWN, signature=None, since=tree.position) for path in paths if path not in tree.index]
+    if entries:
+        await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, entries))
+        tree.index.update((entry.path, entry) for entry in entries)
+
+
+async def _leave_out(state: State, tree: Tree, seen: Observation) -> None:
+    """Notes the names that the rules left in covered directories: when a rule lets one in later, it is first seen, not new."""
+    let_in = {one.path for one in seen.new if one.path in tree.left_out}
+    left = [path for path in seen.now_left_out if path not in tree.left_out]
+    if not let_in and not left:
+        return
+
+    def write(db: Connection) -> None:
+        index.leave_out(db, tree.workspace.id, left)
+        index.let_in(db, tree.workspace.id, let_in)
+
+    await state.bridge.transact(write)
+    tree.left_out.update(left)
+    tree.left_out -= let_in

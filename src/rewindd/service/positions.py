@@ -1,0 +1,91 @@
+"""Positions as people write them, to checkpoints."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rewindd.errors import AmbiguousCheckpoint, BadRequest, UnknownCheckpoint
+from rewindd.model.ids import CheckpointId
+from rewindd.model.session import Checkpoint, Session
+from rewindd.service.state import State
+from rewindd.store import checkpoints
+from rewindd.store.database import Connection
+
+#: Characters of an id that must be given at least, as git's minimum abbreviation.
+MIN_PREFIX_CHARS = 4
+#: Checkpoints that an error names.
+NAMED = 5
+
+_ANCESTOR = re.compile(r"@(?:~(\d{1,6}))?")
+
+
+async def find(state: State, session: Session, position: str) -> Checkpoint:
+    """Returns the checkpoint that a position names: by id, by label, by unique prefix, or from the head.
+
+    Raises:
+        UnknownCheckpoint: nothing is named so, in the session or in what it was forked from.
+        AmbiguousCheckpoint: several are.
+    """
+    if not position:
+        raise BadRequest("an empty position; name a checkpoint by its id or label, or `@` for the head", field="position")
+    line = await lineage(state, session)
+    return await state.bridge.transact(lambda db: _find(db, line, position))
+
+
+async def lineage(state: State, session: Session) -> list[Session]:
+    """Returns the session and those that it was forked from, nearest first; of the latter only what was before counts."""
+    line = [session]
+    while line[-1].parent is not None and line[-1].parent not in {one.id for one in line}:
+        parent = await state.session(line[-1].parent)
+        if parent.workspace != session.workspace:
+            break
+        line.append(parent)
+    return line
+
+
+def ancestor(db: Connection, session: Session, steps: int) -> Checkpoint:
+    """Returns the head's Nth ancestor. Raises UnknownCheckpoint before the start."""
+    current = session.head.checkpoint
+    found = checkpoints.find(db, session.id, current) if current is not None else None
+    for _ in range(steps):
+        found = checkpoints.find(db, session.id, found.parent) if found is not None and found.parent is not None else None
+    if found is None:
+        raise UnknownCheckpoint(
+            f"the head of session {session.id!r} has no checkpoint {steps} back; `rewindctl list` shows them", session=session.id
+        )
+    return found
+
+
+def _find(db: Connection, line: Sequence[Session], position: str) -> Checkpoint:
+    matched = _ANCESTOR.fullmatch(position)
+    if matched is not None:
+        return ancestor(db, line[0], int(matched.group(1) or 0))
+    before: int | None = None
+    for session in line:
+        found = [one for one in _named(db, session, position) if before is None or one.seq <= before]
+        if len(found) > 1:
+            named = [str(one.id) for one in found[:NAMED]]
+            raise AmbiguousCheckpoint(
+                f"{position!r} is {len(found)} checkpoints: {', '.join(named)}; give more of the id", candidates=named
+            )
+        if found:
+            return found[0]
+        before = session.start_seq if before is None else min(before, session.start_seq)
+    recent = [one.id for one in checkpoints.of_session(db, line[0].id, NAMED)]
+    hint = f"the newest are {', '.join(recent)}" if recent else "it has none yet; `rewindctl save` makes one"
+    raise UnknownCheckpoint(f"no checkpoint {position!r} in session {line[0].id!r}; {hint}", position=position)
+
+
+def _named(db: Connection, session: Session, position: str) -> list[Checkpoint]:
+    by_id = checkpoints.find(db, session.id, CheckpointId(position))
+    if by_id is not None:
+        return [by_id]
+    by_label = checkpoints.with_label(db, session.id, position)
+    if by_label or len(position) < MIN_PREFIX_CHARS:
+        return by_label
+    return checkpoints.with_prefix(db, session.id, position)
+
+
+def in_session(checkpoint: Checkpoint, session: Session) -> Checkpoint:
+    """Returns a checkpoint as one of the session's line: what `session` stands on after a rewind to it."""
+    return checkpoint if checkpoint.session == session.id else replace(checkpoint, session=session.id)

@@ -1,0 +1,86 @@
+"""Reading the log and the contents back: timelines for the pure core, bytes for merges and diffs."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from rewindd.model.ids import OperationId
+from rewindd.model.versions import File, Symlink, Version
+from rewindd.paths import RelPath
+from rewindd.service.state import State, Tree
+from rewindd.store import blobs as blob_rows
+from rewindd.store import edits, operations
+from rewindd.store.database import Connection
+from rewindd.timeline.history import Timeline
+
+#: Above this a content is neither merged nor compared line by line: no text that a person edits is larger.
+MAX_TEXT_BYTES = 16 << 20
+
+
+async def timeline_since(state: State, tree: Tree, seq: int) -> Timeline:
+    """Returns the complete log of every path that has a row, or a row switched, after a position."""
+    return await state.bridge.transact(lambda db: timeline(db, tree, touched(db, tree, seq)))
+
+
+def touched(db: Connection, tree: Tree, seq: int) -> set[RelPath]:
+    """Returns the paths with a row, or a row switched, after a position."""
+    workspace = tree.workspace.id
+    return {row.path for row in edits.since(db, workspace, seq)} | edits.paths_toggled_since(db, workspace, seq)
+
+
+def timeline(db: Connection, tree: Tree, paths: set[RelPath]) -> Timeline:
+    """Returns the complete log of some paths, and of the directories above them, which a rewind may have to make again."""
+    workspace = tree.workspace.id
+    wanted = paths | {parent for path in paths for parent in _above(path)}
+    rows = edits.of_paths(db, workspace, wanted)
+    named = {row.operation for row in rows if row.operation is not None}
+    return Timeline(rows, edits.toggles_of_paths(db, workspace, wanted), _positions(db, named), tree.index, tree.position)
+
+
+def _positions(db: Connection, named: Iterable[OperationId]) -> dict[OperationId, int]:
+    found = (operations.find(db, name) for name in named)
+    return {operation.id: operation.at for operation in found if operation is not None}
+
+
+def _above(path: RelPath) -> Iterator[RelPath]:
+    parent = path.parent
+    while parent != ".":
+        yield parent
+        parent = parent.parent
+
+
+class Contents:
+    """Contents of stored versions, whole or in chunks, each verified against its digest as it is read."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def read(self, versions: Iterable[Version], at_hand: Mapping[bytes, bytes] | None = None) -> dict[bytes, bytes]:
+        """Returns the contents by digest, of files up to `MAX_TEXT_BYTES`; larger ones are not in it. `at_hand` need not be read.
+
+        Raises:
+            StoreCorrupt: a content is not what it was stored as.
+        """
+        named = {v.digest for v in versions if isinstance(v, File) and v.size <= MAX_TEXT_BYTES}
+        had = {digest: content for digest in named if (content := (at_hand or {}).get(digest)) is not None}
+        wanted = named - had.keys()
+        if not wanted:
+            return had
+        inline = await self._state.bridge.transact(lambda db: {digest: blob_rows.get(db, digest) for digest in wanted})
+        found = had | {digest: content for digest, content in inline.items() if isinstance(content, bytes)}
+        for digest in wanted - found.keys():
+            found[digest] = await self._state.bridge.work(self._whole, digest)
+        return found
+
+    def _whole(self, digest: bytes) -> bytes:
+        return b"".join(self._state.blobs.open_chunks(digest))
+
+
+def text_of(version: Version, contents: dict[bytes, bytes]) -> bytes | None:
+    """Returns what a version shows in a diff: a file's content, a link's target, nothing for directories and absent paths.
+
+    None for a file too large to show.
+    """
+    if isinstance(version, File):
+        return contents.get(version.digest)
+    if isinstance(version, Symlink):
+        return version.target.encode("utf-8", "surrogateescape")
+    return b""

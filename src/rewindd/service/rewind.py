@@ -1,0 +1,290 @@
+"""Rewind, undo, redo: what the session's work, or the whole workspace, is taken back to."""
+
+from dataclasses import dataclass, replace
+from time import time_ns
+
+from rewindd.errors import BadRequest, Conflict, HeadMoved, NothingToUndo
+from rewindd.model.conversation import Stats
+from rewindd.model.ids import OperationId
+from rewindd.model.log import OnConflict, OperationKind, OperationStatus, Restore, Scope
+from rewindd.model.operation import Operation
+from rewindd.model.session import Checkpoint, Head, Session
+from rewindd.plan import draft
+from rewindd.plan.settle import NOTHING
+from rewindd.protocol import wire
+from rewindd.protocol.requests import Redo, Rewind, Undo
+from rewindd.service import deciding, keeping, names, positions
+from rewindd.service.applying import begin, carry_out, close, sync
+from rewindd.service.conversation import check_base
+from rewindd.service.deciding import Decided, decide, left_behind, steps_of
+from rewindd.service.locking import locked
+from rewindd.service.observing import observe
+from rewindd.service.places import locate
+from rewindd.service.reading import timeline_since
+from rewindd.service.save import automatic, head_checkpoint, head_seq, pending_deltas, standing
+from rewindd.service.state import State, Tree
+from rewindd.service.turn import Turn
+from rewindd.service.words import choice
+from rewindd.store import checkpoints, operations
+from rewindd.store.database import Connection
+
+ALL = (Restore.FILES, Restore.CONVERSATION, Restore.STATS)
+#: Checkpoints among which the newest save is looked for: automatic ones come one an operation.
+RECENT = 1000
+_EXTERNAL = "external"
+_DONE = (OperationStatus.APPLIED, OperationStatus.DONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """What was asked, whichever of the three it is: the operation as it would be recorded, and how to answer."""
+
+    operation: Operation
+    decided: Decided
+    target: Checkpoint | None
+    dry_run: bool
+    plan: str | None
+    tail_label: str
+
+
+async def rewind(state: State, request: Rewind, session: Session, turn: Turn) -> bytes:
+    """Takes work back to a position; durable on return, but for the tree itself, which is synced right after.
+
+    Raises:
+        Conflict: somebody's work is in the way, or a path cannot be restored; nothing was touched.
+        HeadMoved: the session, or the plan that the caller was shown, is not so any more.
+        UnknownCheckpoint, AmbiguousCheckpoint: see `positions`.
+    """
+    tree = await state.tree(session.workspace)
+    async with locked(state, tree):
+        check_base(session, request.base)
+        parts = _parts(request)
+        target = await positions.find(state, session, request.position)
+        parent = await _parent(state, session, target) if request.before else None
+        stand = _stand_at(session, target, parent, before=request.before)
+        seq = target.base_seq if request.before else target.seq
+        await observe(state, tree)
+        aim = _aim(request, session, tree, seq)
+        decided = await _decide_files(state, tree, aim, request) if Restore.FILES in parts else _no_files()
+        operation = _operation(session, tree, turn, OperationKind.REWIND, aim.scope, decided)
+        operation = replace(
+            operation,
+            paths=aim.paths if Restore.FILES in parts else (),
+            checkpoint=target.id,
+            to_head=stand[0] if Restore.CONVERSATION in parts else session.head,
+            to_stats=stand[1] if Restore.STATS in parts else session.stats,
+        )
+        wish = _Wish(
+            operation=operation,
+            decided=decided,
+            target=target,
+            dry_run=request.dry_run,
+            plan=request.plan,
+            tail_label=f"before rewind to {target.id}",
+        )
+        return await _do(state, tree, session, turn, wish)
+
+
+async def undo(state: State, request: Undo, session: Session, turn: Turn) -> bytes:
+    """Takes back the session's newest rewind that is not undone, or the named operation.
+
+    Raises:
+        NothingToUndo: there is none.
+        Conflict, HeadMoved: as `rewind`.
+    """
+    found = await state.bridge.transact(lambda db: operations.of_session(db, session.id))
+    chosen = _to_undo([one for one in found if one.status in _DONE], request.operation)
+    if chosen is None:
+        raise NothingToUndo(await _no_rewind(state, session), session=session.id)
+    kind = OperationKind.REDO if chosen.kind is OperationKind.UNDO else OperationKind.UNDO
+    return await _take_back(state, session, turn, chosen, kind, request.on_conflict, dry_run=request.dry_run)
+
+
+async def redo(state: State, request: Redo, session: Session, turn: Turn) -> bytes:
+    """Takes back the session's newest undo, unless a save or rewind came after it.
+
+    Raises:
+        NothingToUndo: there is no undo to take back.
+        Conflict, HeadMoved: as `rewind`.
+    """
+    found = await state.bridge.transact(lambda db: operations.of_session(db, session.id))
+    saved = await state.bridge.transact(lambda db: _last_saved(db, session))
+    chosen = _to_redo([one for one in found if one.status in _DONE], saved)
+    if chosen is None:
+        raise NothingToUndo(f"session {session.id!r} has no undo to redo; a new save or rewind ends redo", session=session.id)
+    return await _take_back(state, session, turn, chosen, OperationKind.REDO, request.on_conflict, dry_run=request.dry_run)
+
+
+async def _take_back(
+    state: State, session: Session, turn: Turn, chosen: Operation, kind: OperationKind, on_conflict: str, *, dry_run: bool
+) -> bytes:
+    tree = await state.tree(session.workspace)
+    async with locked(state, tree):
+        await observe(state, tree)
+        decided = _no_files()
+        if chosen.paths != ():
+            timeline = await timeline_since(state, tree, chosen.at - 1)
+            drafts = draft.undo(timeline, session.id, chosen.at, chosen.paths)
+            decided = await decide(state, tree, timeline, drafts, choice(OnConflict, on_conflict, "on_conflict"))
+        operation = replace(
+            _operation(session, tree, turn, kind, chosen.scope, decided),
+            paths=chosen.paths,
+            checkpoint=chosen.from_head.checkpoint,
+            undoes=chosen.id,
+            to_head=chosen.from_head if chosen.to_head != chosen.from_head else session.head,
+            to_stats=chosen.from_stats if chosen.to_stats != chosen.from_stats else session.stats,
+        )
+        wish = _Wish(operation=operation, decided=decided, target=None, dry_run=dry_run, plan=None, tail_label=f"before {kind.value}")
+        return await _do(state, tree, session, turn, wish)
+
+
+async def _do(state: State, tree: Tree, session: Session, turn: Turn, wish: _Wish) -> bytes:
+    """Answers a dry run; else carries the operation out, from its record to its answer, and leaves the syncing for later."""
+    settled = wish.decided.settled
+    if wish.dry_run:
+        return wire.encode_reply(deciding.result(wish.decided, wish.operation, wish.target, None))
+    if settled.conflicts:
+        listed = [{"path": str(one.path), "reason": one.reason} for one in settled.conflicts]
+        first = settled.conflicts[0]
+        raise Conflict(
+            f"{len(listed)} path(s) in conflict, first {str(first.path)!r}: {first.reason}; nothing was touched. "
+            "`--on-conflict keep` leaves them, `overwrite` takes them back all the same",
+            conflicts=listed,
+        )
+    if wish.plan is not None and wish.plan != settled.plan:
+        raise HeadMoved("the workspace is not as it was when that plan was made; look at a new plan", plan=settled.plan)
+    operation, steps = wish.operation, steps_of(tree, settled.decisions)
+    tail = await _tail(state, tree, session, wish.tail_label)
+    await keeping.keep(state.bridge, state.blobs, wish.decided.made)
+    await begin(state, operation, steps, turn.digest, tail)
+    tree.interrupted = True
+    outcomes = await carry_out(state, tree, operation, steps)
+    reply = deciding.result(wish.decided, operation, wish.target, outcomes)
+    answer = await close(state, tree, operation, steps, outcomes, lambda db: turn.keep(db, reply))
+    state.stood(session, operation.to_head, operation.to_stats)
+    state.later(lambda: sync(state, tree, operation, steps))
+    return answer
+
+
+async def _decide_files(state: State, tree: Tree, aim: draft.Aim, request: Rewind) -> Decided:
+    timeline = await timeline_since(state, tree, aim.seq)
+    decided = await decide(state, tree, timeline, draft.rewind(timeline, aim), aim.on_conflict)
+    if aim.scope is Scope.WORKSPACE or aim.also_external:
+        return decided
+    chosen = draft.concerned(timeline.paths, aim.paths)
+    left = left_behind(timeline, aim.seq, decided.settled.decisions, chosen, _command(request))
+    return replace(decided, left=left)
+
+
+async def _tail(state: State, tree: Tree, session: Session, label: str) -> Checkpoint | None:
+    """The automatic checkpoint, where something would otherwise lose its name: pending rows, unsaved events or statistics."""
+    head = await head_checkpoint(state, session)
+    event, stats = (head.event, head.stats) if head is not None else (None, Stats(start_time_ns=session.stats.start_time_ns))
+    said = (event, stats) != (session.head.event, session.stats)
+    if not said and not await pending_deltas(state, tree, session, await head_seq(state, session)):
+        return None
+    return automatic(session, tree, await standing(state, tree, session), label)
+
+
+def _to_undo(done: list[Operation], named: str | None) -> Operation | None:
+    """The operation to take back: the named one, else the newest rewind that no undo took back (or whose undo was redone)."""
+    undone: dict[OperationId, bool] = {}
+    by_id = {one.id: one for one in done}
+    for one in done:
+        if one.undoes is None:
+            continue
+        undone[one.undoes] = True
+        taken_back = by_id.get(one.undoes)
+        if taken_back is not None and taken_back.undoes is not None:
+            undone[taken_back.undoes] = False
+    candidates = [one for one in done if not undone.get(one.id)]
+    if named is not None:
+        return next((one for one in candidates if one.id == named), None)
+    return next((one for one in reversed(candidates) if one.kind is OperationKind.REWIND), None)
+
+
+def _to_redo(done: list[Operation], saved: int) -> Operation | None:
+    """The newest undo that is not redone, if neither a rewind nor a save came after it."""
+    redone = {one.undoes for one in done if one.kind is OperationKind.REDO}
+    for one in reversed(done):
+        if one.kind is OperationKind.REWIND:
+            return None
+        if one.kind is OperationKind.UNDO and one.id not in redone:
+            return one if saved < one.at else None
+    return None
+
+
+def _last_saved(db: Connection, session: Session) -> int:
+    return max((one.seq for one in checkpoints.of_session(db, session.id, RECENT) if not one.automatic), default=-1)
+
+
+async def _no_rewind(state: State, session: Session) -> str:
+    newest = await state.bridge.transact(lambda db: checkpoints.of_session(db, session.id, 1))
+    meant = f"; to take back what was done since the last save: `rewindctl rewind {newest[0].id}`" if newest else ""
+    return f"session {session.id!r} has no rewind to undo{meant}"
+
+
+async def _parent(state: State, session: Session, target: Checkpoint) -> Checkpoint | None:
+    return await positions.find(state, session, target.parent) if target.parent is not None else None
+
+
+def _stand_at(session: Session, target: Checkpoint, parent: Checkpoint | None, *, before: bool) -> tuple[Head, Stats]:
+    """Where the session stands after a rewind of its conversation and statistics: at the target, or before it at its parent."""
+    if not before:
+        return Head(checkpoint=target.id, event=target.event), target.stats
+    if parent is None:
+        return Head(checkpoint=None, event=None), Stats(start_time_ns=session.stats.start_time_ns)
+    return Head(checkpoint=parent.id, event=parent.event), parent.stats
+
+
+def _parts(request: Rewind) -> tuple[Restore, ...]:
+    if not request.restore:
+        return (Restore.FILES,) if request.paths else ALL
+    if "all" in request.restore:
+        return ALL
+    return tuple(choice(Restore, word, "restore") for word in request.restore)
+
+
+def _aim(request: Rewind, session: Session, tree: Tree, seq: int) -> draft.Aim:
+    unknown = set(request.also) - {_EXTERNAL}
+    if unknown:
+        raise BadRequest(f"also={sorted(unknown)[0]!r}; it can be `external`", field="also")
+    return draft.Aim(
+        session=session.id,
+        seq=seq,
+        scope=choice(Scope, request.scope, "scope"),
+        also_external=_EXTERNAL in request.also,
+        on_conflict=choice(OnConflict, request.on_conflict, "on_conflict"),
+        paths=tuple(locate(path, tree.workspace.root) for path in request.paths) or None,
+    )
+
+
+def _operation(session: Session, tree: Tree, turn: Turn, kind: OperationKind, scope: Scope, decided: Decided) -> Operation:
+    return Operation(
+        id=OperationId(names.operation_id()),
+        workspace=tree.workspace.id,
+        session=session.id,
+        kind=kind,
+        scope=scope,
+        status=OperationStatus.APPLYING,
+        at=0,
+        paths=None,
+        checkpoint=None,
+        undoes=None,
+        from_head=session.head,
+        from_stats=session.stats,
+        to_head=session.head,
+        to_stats=session.stats,
+        plan=decided.settled.plan,
+        key=turn.request.key,
+        created_at_ns=time_ns(),
+    )
+
+
+def _no_files() -> Decided:
+    return Decided(NOTHING)
+
+
+def _command(request: Rewind) -> str:
+    before = " --before" if request.before else ""
+    return f"rewindctl rewind {request.position}{before} --also external"

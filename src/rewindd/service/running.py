@@ -1,0 +1,79 @@
+"""The service's life: the store opened, what was interrupted recovered, then requests; at the end everything closed in order."""
+
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from time import time_ns
+
+import anyio
+from anyio import to_thread
+from anyio.abc import TaskGroup
+
+from rewindd.errors import RewinddError
+from rewindd.service.bridge import Bridge
+from rewindd.service.dispatch import KEPT_NS, Service
+from rewindd.service.recover import recover_all
+from rewindd.service.state import State
+from rewindd.store import answers
+from rewindd.store.blobs import Blobs
+from rewindd.store.thread import StoreThread
+
+log = logging.getLogger(__name__)
+
+#: How often kept answers that are too old are forgotten.
+PRUNE_S = 3600.0
+#: Answers forgotten in one transaction.
+PRUNE_ROWS = 500
+
+
+@asynccontextmanager
+async def running(*, data_dir: str, socket: str, runtime_dir: str, on_stop: Callable[[], None]) -> AsyncIterator[Service]:
+    """Opens the store and recovers before it yields the service; closes it in the end, after all later work is done.
+
+    Raises:
+        StoreCorrupt, StoreIO, StoreFull: the store cannot be opened.
+    """
+    store = await to_thread.run_sync(StoreThread, data_dir)
+    try:
+        blobs = Blobs(data_dir)
+        await to_thread.run_sync(blobs.sweep)
+        home = await to_thread.run_sync(_home)
+        state = State(Bridge(store), blobs, data_dir=data_dir, socket=socket, runtime_dir=runtime_dir, home=home)
+        await state.load_sessions()
+        await recover_all(state)
+        async with anyio.create_task_group() as group:
+            state.later = partial(_start, group)
+            with anyio.CancelScope() as housekeeping:
+                group.start_soon(_prune, state, housekeeping)
+                yield Service(state, os.getpid(), on_stop)
+                housekeeping.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(store.close)
+
+
+def _start(group: TaskGroup, work: Callable[[], Awaitable[None]]) -> None:
+    group.start_soon(_carefully, work)
+
+
+def _home() -> str:
+    return os.path.realpath(os.path.expanduser("~"))
+
+
+async def _carefully(work: Callable[[], Awaitable[None]]) -> None:
+    """Runs later work; that it failed is logged, and recovery at the next start does it again."""
+    try:
+        await work()
+    except RewinddError as exc:
+        log.warning("later work failed, it is done again at the next start: %s", exc)
+
+
+async def _prune(state: State, scope: anyio.CancelScope) -> None:
+    """Forgets kept answers after a day, from time to time."""
+    while not scope.cancel_called:
+        prune = partial(answers.prune, before_ns=time_ns() - KEPT_NS, limit=PRUNE_ROWS)
+        while await state.bridge.transact(prune, bulk=True) == PRUNE_ROWS:
+            continue
+        await anyio.sleep(PRUNE_S)

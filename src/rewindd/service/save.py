@@ -1,0 +1,167 @@
+"""Save: look at what the session may have changed, then name the position."""
+
+from dataclasses import dataclass
+from time import time_ns
+
+from rewindd.errors import AlreadyExists, BadRequest
+from rewindd.model.conversation import Stats
+from rewindd.model.ids import MAX_LABEL_CHARS, CheckpointId, EventId, check_chosen
+from rewindd.model.log import IndexEntry
+from rewindd.model.session import Checkpoint, Head, Missing, Session
+from rewindd.paths import RelPath
+from rewindd.protocol import replies
+from rewindd.protocol.requests import Save
+from rewindd.service import names, positions, render
+from rewindd.service.comparing import compare, totals
+from rewindd.service.conversation import check_base, counted, parse
+from rewindd.service.holding import drop, holder, of_session
+from rewindd.service.locking import locked
+from rewindd.service.observing import observe
+from rewindd.service.reading import timeline_since
+from rewindd.service.state import State, Tree
+from rewindd.service.turn import Turn
+from rewindd.store import checkpoints, events, sessions
+from rewindd.store import claims as claim_rows
+from rewindd.store.database import Connection
+from rewindd.timeline.delta import PathDelta, delta
+from rewindd.tree.look import Hasher, Look, look
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a save starts from: the head's position, and what the session changed since."""
+
+    base_seq: int
+    changes: list[replies.FileDiff]
+
+
+async def save(state: State, request: Save, session: Session, turn: Turn) -> bytes:
+    """Makes a checkpoint; durable on return, with the events and statistics that came along.
+
+    Raises:
+        HeadMoved: the session is not where the caller believes it.
+        AlreadyExists: it has a checkpoint of that id.
+    """
+    check_base(session, request.base)
+    _check_label(request.label)
+    chosen = check_chosen("checkpoint id", request.id) if request.id is not None else None
+    added, stats = parse(request.events), counted(session.stats, request.events, request.stats)
+    tree = await state.tree(session.workspace)
+    async with locked(state, tree):
+        if chosen is not None:
+            await _check_free(state, session, CheckpointId(chosen))
+        missing = await look_for(state, tree, session)
+        stand = await standing(state, tree, session)
+        claims = of_session(tree, session.id)
+
+        def write(db: Connection) -> tuple[bytes, Head]:
+            last = events.append(db, session.id, session.head.event, added, time_ns())
+            checkpoint = _checkpoint(session, tree, stand, missing, stats, chosen, request.label, event=last, automatic=False)
+            head = Head(checkpoint=checkpoint.id, event=last)
+            checkpoints.add(db, tree.workspace.id, checkpoint)
+            sessions.stand(db, session.id, head, stats)
+            sessions.seen(db, session.id, session.last_seen_at_ns)
+            claim_rows.drop(db, tree.workspace.id, claims)
+            return turn.keep(db, replies.Saved(checkpoint=render.summary(checkpoint, head), event=last)), head
+
+        answer, head = await state.bridge.transact(write)
+        drop(tree, claims)
+    state.stood(session, head, stats)
+    return answer
+
+
+async def look_for(state: State, tree: Tree, session: Session) -> list[Missing]:
+    """Observes what no other session holds; returns what could not be read, and what others hold and changed."""
+    others: dict[RelPath, IndexEntry] = {}
+    mine: dict[RelPath, IndexEntry] = {}
+    if any(claim.session != session.id for held in tree.claims.values() for claim in held):
+        for path, entry in tree.index.items():
+            held_by = holder(state, tree, path)
+            (mine if held_by in (None, session.id) else others)[path] = entry
+    missing = await observe(state, tree, known=mine if others else None)
+    if others:
+        changed = await state.bridge.work(_changed, tree, list(others.values()))
+        missing += [Missing(path=path, reason=f"held by session {holder(state, tree, path)}") for path in changed]
+    return sorted(missing, key=lambda one: one.path)
+
+
+async def standing(state: State, tree: Tree, session: Session) -> Standing:
+    """Returns the head's position, and the session's changes since it."""
+    base = await head_seq(state, session)
+    return Standing(base, await compare(state, await pending_deltas(state, tree, session, base)))
+
+
+async def pending_deltas(state: State, tree: Tree, session: Session, base: int) -> list[PathDelta]:
+    """pending(S): what the session itself changed since a position."""
+    timeline = await timeline_since(state, tree, base)
+    return delta(timeline, session.id, base, tree.position)
+
+
+async def head_seq(state: State, session: Session) -> int:
+    """Returns the position of the session's head: its checkpoint's, or its start."""
+    head = await head_checkpoint(state, session)
+    return session.start_seq if head is None else head.seq
+
+
+async def head_checkpoint(state: State, session: Session) -> Checkpoint | None:
+    """Returns the head's checkpoint, also where it is one of a session this one was forked from."""
+    if session.head.checkpoint is None:
+        return None
+    wanted = session.head.checkpoint
+    found = await state.bridge.transact(lambda db: checkpoints.find(db, session.id, wanted))
+    if found is None and session.parent is not None:
+        return await positions.find(state, session, wanted)
+    return found
+
+
+def automatic(session: Session, tree: Tree, stand: Standing, label: str) -> Checkpoint:
+    """Returns the checkpoint that names the tail which an operation is about to abandon: a side branch of the head."""
+    return _checkpoint(session, tree, stand, [], session.stats, None, label, event=session.head.event, automatic=True)
+
+
+def _checkpoint(
+    session: Session,
+    tree: Tree,
+    stand: Standing,
+    missing: list[Missing],
+    stats: Stats,
+    chosen: str | None,
+    label: str | None,
+    *,
+    event: EventId | None,
+    automatic: bool,
+) -> Checkpoint:
+    files, insertions, deletions = totals(stand.changes)
+    return Checkpoint(
+        uid=names.uid(),
+        id=CheckpointId(chosen or names.checkpoint_id()),
+        session=session.id,
+        label=label,
+        parent=session.head.checkpoint,
+        base_seq=stand.base_seq,
+        seq=tree.position,
+        event=event,
+        stats=stats,
+        created_at_ns=time_ns(),
+        automatic=automatic,
+        files=files,
+        insertions=insertions,
+        deletions=deletions,
+        incomplete=tuple(missing),
+    )
+
+
+async def _check_free(state: State, session: Session, chosen: CheckpointId) -> None:
+    if await state.bridge.transact(lambda db: checkpoints.find(db, session.id, chosen)) is not None:
+        raise AlreadyExists(f"session {session.id!r} has a checkpoint {chosen!r}; choose another id", id=chosen)
+
+
+def _check_label(label: str | None) -> None:
+    if label is not None and (not label.strip() or len(label) > MAX_LABEL_CHARS or "\0" in label):
+        raise BadRequest(f"a label has 1 to {MAX_LABEL_CHARS} characters", field="label")
+
+
+def _changed(tree: Tree, entries: list[IndexEntry]) -> list[RelPath]:
+    with tree.root() as root:
+        found = [(entry, look(root, entry.path, entry, Hasher(), keep_bytes=0)) for entry in entries]
+    return [entry.path for entry, seen in found if isinstance(seen, Look) and seen.version != entry.version]

@@ -1,0 +1,264 @@
+"""Snapshots: keep a path's present state before it is changed, and note whose next change it is."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from time import time_ns
+
+from rewindd.errors import BadRequest, OutsideWorkspace
+from rewindd.model.log import IndexEntry
+from rewindd.model.session import Claim, Session
+from rewindd.model.versions import ABSENT, Absent, Directory, File
+from rewindd.paths import ROOT, FsText, RelPath
+from rewindd.protocol import replies
+from rewindd.protocol.requests import BeginEdit, EndEdit, Release, TakeSnapshot
+from rewindd.protocol.wire import Progress
+from rewindd.service import keeping, names
+from rewindd.service.holding import drop, of_session, take
+from rewindd.service.locking import locked
+from rewindd.service.observing import append, arrival, enter_unknown, observe
+from rewindd.service.own_places import OwnPlaces
+from rewindd.service.places import locate
+from rewindd.service.state import State, Tree
+from rewindd.service.turn import Turn
+from rewindd.store import claims as claim_rows
+from rewindd.store import index, sessions
+from rewindd.store.database import Connection
+from rewindd.tree.ignore import NoRules
+from rewindd.tree.look import Look, Unseen, look
+from rewindd.tree.observe import LeftOut, survey
+
+#: Paths and bytes of a directory that are read before they are committed: bounds memory, and lets others in between.
+BATCH_LOOKS = 200
+BATCH_BYTES = 4 << 20
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What a snapshot has found so far."""
+
+    kept: list[replies.Kept] = field(default_factory=list)
+    skipped: list[replies.PathReason] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    covered: list[RelPath] = field(default_factory=list)
+
+
+async def snapshot(state: State, request: TakeSnapshot, session: Session, turn: Turn) -> bytes:
+    """Keeps each path's present state and claims it for the session; durable on return.
+
+    Raises:
+        OutsideWorkspace, NotPermitted, BadRequest: a path is none of the workspace's; nothing is kept then.
+    """
+    tree = await state.tree(session.workspace)
+    async with locked(state, tree):
+        gathered = await _gather(state, tree, session, request.paths, turn, bracket=None, no_ignore=request.no_ignore)
+        reply = replies.Snapshots(snapshots=gathered.kept, skipped=gathered.skipped)
+        return await _publish(state, tree, session, gathered, reply, turn)
+
+
+async def begin_edit(state: State, request: BeginEdit, session: Session, turn: Turn) -> bytes:
+    """Snapshots the paths and opens a bracket on them; durable on return."""
+    tree = await state.tree(session.workspace)
+    async with locked(state, tree):
+        edit = names.operation_id()
+        gathered = await _gather(state, tree, session, request.paths, turn, bracket=edit, no_ignore=False)
+        reply = replies.Snapshots(snapshots=gathered.kept, skipped=gathered.skipped, edit=edit)
+        return await _publish(state, tree, session, gathered, reply, turn)
+
+
+async def end_edit(state: State, request: EndEdit, session: Session, turn: Turn) -> bytes:
+    """Looks at the bracket's paths, whose changes are the session's, and closes it. Closing it twice does nothing."""
+    return await _let_go(state, session, turn, of_bracket=request.edit)
+
+
+async def release(state: State, request: Release, session: Session, turn: Turn) -> bytes:
+    """Drops the session's claims, after a last look: what was changed until now stays the session's."""
+    return await _let_go(state, session, turn, paths=request.paths)
+
+
+async def _let_go(state: State, session: Session, turn: Turn, *, of_bracket: str | None = None, paths: Sequence[FsText] = ()) -> bytes:
+    tree = await state.tree(session.workspace)
+    async with locked(state, tree):
+        chosen = [locate(path, tree.workspace.root) for path in paths]
+        held = [c for c in of_session(tree, session.id, bracket=of_bracket) if not chosen or any(c.path.below(top) for top in chosen)]
+        if held:
+            await observe(state, tree, [claim.path for claim in held])
+        reply = replies.Released(released=len(held))
+
+        def write(db: Connection) -> bytes:
+            claim_rows.drop(db, tree.workspace.id, held)
+            sessions.seen(db, session.id, session.last_seen_at_ns)
+            return turn.keep(db, reply)
+
+        answer = await state.bridge.transact(write)
+        drop(tree, held)
+        return answer
+
+
+async def _gather(
+    state: State, tree: Tree, session: Session, given: Sequence[FsText], turn: Turn, *, bracket: str | None, no_ignore: bool
+) -> _Gathered:
+    if not given:
+        raise BadRequest("no path was named; name the files that will be changed, or `.` for all", field="paths")
+    paths = list(dict.fromkeys(locate(path, tree.workspace.root) for path in given))
+    await state.bridge.work(_check_reachable, tree, paths)
+    known = [path for path in paths if path in tree.index]
+    if known:
+        await observe(state, tree, known)
+    gathered, now = _Gathered(), time_ns()
+    for path in paths:
+        await _keep_above(state, tree, path, session, gathered, bracket, now)
+        entry = tree.index.get(path)
+        if entry is None or (isinstance(entry.version, Directory) and entry.covered is None):
+            await _keep_new(state, tree, path, gathered, turn, no_ignore=no_ignore)
+        else:
+            gathered.kept += [_kept(tree.index[below]) for below in _known_below(tree, path)]
+        now_there = tree.index.get(path)
+        deep = now_there is not None and isinstance(now_there.version, Directory)
+        if now_there is not None:
+            gathered.claims.append(Claim(path=path, session=session.id, bracket=bracket, at_ns=now, deep=deep))
+    return gathered
+
+
+async def _publish(state: State, tree: Tree, session: Session, gathered: _Gathered, reply: replies.Snapshots, turn: Turn) -> bytes:
+    """The last, small transaction: coverage, claims, the answer."""
+    entries = [replace(tree.index[path], covered=tree.position) for path in gathered.covered]
+
+    def write(db: Connection) -> bytes:
+        index.put(db, tree.workspace.id, entries)
+        claim_rows.put(db, tree.workspace.id, gathered.claims)
+        sessions.seen(db, session.id, session.last_seen_at_ns)
+        return turn.keep(db, reply)
+
+    answer = await state.bridge.transact(write)
+    tree.index.update((entry.path, entry) for entry in entries)
+    ended = take(tree, gathered.claims)
+    if ended:
+        await state.bridge.transact(lambda db: claim_rows.drop(db, tree.workspace.id, ended))
+    return answer
+
+
+async def _keep_above(
+    state: State, tree: Tree, path: RelPath, session: Session, gathered: _Gathered, bracket: str | None, now: int
+) -> None:
+    """Looks at the directories above a path, so that a rewind can make them again; one that is not there is claimed with it."""
+    above = [parent for parent in _ancestors(path) if parent not in tree.index]
+    if above:
+        await _first_look(state, tree, above)
+    for parent in _ancestors(path):
+        entry = tree.index.get(parent)
+        if entry is not None and isinstance(entry.version, Absent):
+            gathered.claims.append(Claim(path=parent, session=session.id, bracket=bracket, at_ns=now))
+
+
+async def _keep_new(state: State, tree: Tree, path: RelPath, gathered: _Gathered, turn: Turn, *, no_ignore: bool) -> None:
+    """Keeps a path that was never looked at; a directory with all below it that the rules leave."""
+    if path != ROOT and path not in tree.index:
+        problems = await _first_look(state, tree, [path])
+        gathered.skipped += [replies.PathReason(path=one.path, reason=one.reason) for one in problems]
+        if problems:
+            return
+    if path != ROOT:
+        gathered.kept.append(_kept(tree.index[path]))
+        if not isinstance(tree.index[path].version, Directory):
+            return
+    await _keep_directory(state, tree, path, gathered, turn, no_ignore=no_ignore)
+
+
+async def _keep_directory(state: State, tree: Tree, top: RelPath, gathered: _Gathered, turn: Turn, *, no_ignore: bool) -> None:
+    rules = OwnPlaces(NoRules() if no_ignore else tree.rules(), state, tree)
+    with tree.root() as root:
+        found = survey(root, top, rules, state.blobs, tree.index)
+        left: list[RelPath] = []
+        unseen: list[RelPath] = []
+        while batch := await state.bridge.work(_next_batch, found):
+            looks = [one for one in batch if isinstance(one, Look)]
+            left += [one.path for one in batch if isinstance(one, LeftOut)]
+            unseen += [one.path for one in batch if isinstance(one, Unseen)]
+            gathered.skipped += [replies.PathReason(path=one.path, reason=one.reason) for one in batch if isinstance(one, Unseen)]
+            await _keep_looks(state, tree, [one for one in looks if one.path not in tree.index])
+            gathered.kept += [_kept(tree.index[one.path]) for one in looks if one.path != top]
+            gathered.covered += [one.path for one in looks if isinstance(one.version, Directory)]
+            turn.report(Progress(done=len(gathered.kept), total=0, what="snapshot"))
+    await enter_unknown(state, tree, unseen)
+    gathered.covered = [path for path in gathered.covered if path not in unseen]
+    if left:
+        await state.bridge.transact(lambda db: index.leave_out(db, tree.workspace.id, left), bulk=True)
+        tree.left_out.update(left)
+
+
+def _next_batch(found: Iterator[Look | Unseen | LeftOut]) -> list[Look | Unseen | LeftOut]:
+    batch: list[Look | Unseen | LeftOut] = []
+    size = 0
+    for one in found:
+        batch.append(one)
+        size += len(one.content or b"") if isinstance(one, Look) else 0
+        if len(batch) >= BATCH_LOOKS or size >= BATCH_BYTES:
+            break
+    return batch
+
+
+async def _first_look(state: State, tree: Tree, paths: Sequence[RelPath]) -> list[Unseen]:
+    found = await state.bridge.work(_look_at, state, tree, paths)
+    await _keep_looks(state, tree, [one for one in found if isinstance(one, Look)])
+    return [one for one in found if isinstance(one, Unseen)]
+
+
+def _look_at(state: State, tree: Tree, paths: Sequence[RelPath]) -> list[Look | Unseen]:
+    with tree.root() as root:
+        return [look(root, path, None, state.blobs) for path in paths]
+
+
+async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look]) -> None:
+    """Appends a row for each path that the index does not know: a change where its directory was covered, else first seen."""
+    await keeping.keep(state.bridge, state.blobs, [keeping.Content(one.version, one.content) for one in looks])
+    known_absent: list[IndexEntry] = []
+    changes = []
+    for one in looks:
+        parent = tree.index.get(one.path.parent)
+        covered = parent.covered if parent is not None and one.path not in tree.left_out else None
+        if covered is not None and isinstance(one.version, Absent):
+            known_absent.append(IndexEntry(path=one.path, version=ABSENT, signature=None, since=covered))
+            continue
+        entry = IndexEntry(path=one.path, version=one.version, signature=one.signature, since=0)
+        changes.append(arrival(state, tree, entry, covered))
+    await append(state, tree, changes)
+    if known_absent:
+        await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, known_absent))
+        tree.index.update((entry.path, entry) for entry in known_absent)
+
+
+def _check_reachable(tree: Tree, paths: Sequence[RelPath]) -> None:
+    """Raises OutsideWorkspace when a path leads through a symlink."""
+    with tree.root() as root:
+        for path in paths:
+            try:
+                root.directory(path.parent)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except PermissionError:
+                continue
+            except OutsideWorkspace as exc:
+                raise OutsideWorkspace(f"{path!r} leads through a symlink; name the file that it leads to", path=path) from exc
+
+
+def _known_below(tree: Tree, path: RelPath) -> list[RelPath]:
+    if not isinstance(tree.index[path].version, Directory):
+        return [path]
+    return sorted(one for one, entry in tree.index.items() if one.below(path) and one != ROOT and not isinstance(entry.version, Absent))
+
+
+def _ancestors(path: RelPath) -> list[RelPath]:
+    """The directories above a path, the highest first, without the root."""
+    found: list[RelPath] = []
+    parent = path.parent
+    while parent != ROOT:
+        found.append(parent)
+        parent = parent.parent
+    return found[::-1]
+
+
+def _kept(entry: IndexEntry) -> replies.Kept:
+    version = entry.version
+    if isinstance(version, File):
+        return replies.Kept(path=entry.path, kind=version.kind.value, size=version.size, blob=version.digest.hex())
+    return replies.Kept(path=entry.path, kind=version.kind.value)

@@ -1,0 +1,154 @@
+"""What the daemon holds in memory: workspaces with their index and claims, sessions, and the way to the store.
+
+The store is the truth; everything here was read from it, and is changed only after the commit that changed it there. Changed
+from the event loop only, and for a workspace only under its lock.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from time import monotonic_ns, time_ns
+
+import anyio
+
+from rewindd.errors import UnknownSession, UnknownWorkspace
+from rewindd.model.conversation import Stats
+from rewindd.model.ids import SessionId, WorkspaceId
+from rewindd.model.log import IndexEntry
+from rewindd.model.session import Claim, Head, Session, Workspace
+from rewindd.paths import RelPath
+from rewindd.protocol.replies import Recovered
+from rewindd.service.bridge import Bridge
+from rewindd.store import claims, index, sessions, workspaces
+from rewindd.store.blobs import Blobs
+from rewindd.store.database import Connection
+from rewindd.tree.ignore import Rules, choose_rules
+from rewindd.tree.root import Root
+
+#: A session is active this long after its last request: long enough for a slow model's turn, short enough that a crashed
+#: agent does not hold its claims all day.
+ACTIVE_NS = 15 * 60 * 1_000_000_000
+
+
+@dataclass(slots=True)
+class Tree:
+    """One workspace in memory. `lock` is held by whatever observes it or writes its log.
+
+    `interrupted`: an operation could not be closed (the store failed after files were changed); recovery comes first.
+    """
+
+    workspace: Workspace
+    index: dict[RelPath, IndexEntry]
+    left_out: set[RelPath]
+    claims: dict[RelPath, list[Claim]]
+    position: int
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    interrupted: bool = False
+
+    def root(self) -> Root:
+        """Opens the root. Raises UnknownWorkspace when it is gone or another directory."""
+        return Root.open(self.workspace.root, self.workspace.device, self.workspace.inode)
+
+    def rules(self) -> Rules:
+        """The rules that hold for the workspace now."""
+        return choose_rules(self.workspace.root)
+
+
+class State:
+    """All of it. One for the daemon.
+
+    `later` starts work that outlives its request, in the service's own task group; it is finished before the daemon ends.
+    """
+
+    def __init__(self, bridge: Bridge, blobs: Blobs, *, data_dir: str, socket: str, runtime_dir: str, home: str) -> None:
+        self.bridge, self.blobs = bridge, blobs
+        self.data_dir, self.socket, self.runtime_dir, self.home = data_dir, socket, runtime_dir, home
+        self.started_ns = monotonic_ns()
+        self.recovered: list[Recovered] = []
+        self.opening = anyio.Lock()
+        self.later: Callable[[Callable[[], Awaitable[None]]], None] = _refuse_later
+        self._trees: dict[WorkspaceId, Tree] = {}
+        self._loading: dict[WorkspaceId, anyio.Lock] = {}
+        self._sessions: dict[SessionId, Session] = {}
+        self._turns: dict[SessionId, anyio.Lock] = {}
+
+    # ---- sessions
+
+    async def session(self, given: str | None) -> Session:
+        """Returns a session. Raises UnknownSession."""
+        if given is None:
+            raise UnknownSession("this operation is about a session, and none was named")
+        session_id = SessionId(given)
+        known = self._sessions.get(session_id)
+        if known is None:
+            known = await self.bridge.transact(lambda db: sessions.find(db, session_id))
+            if known is None:
+                raise UnknownSession(f"no session {given!r}; `rewindctl session list --all` names those there are", session=given)
+            known = self._sessions.setdefault(session_id, known)
+        return known
+
+    def turn(self, session: SessionId) -> anyio.Lock:
+        """The lock that a session's changes are made under, one after the other."""
+        return self._turns.setdefault(session, anyio.Lock())
+
+    def remember(self, session: Session) -> None:
+        """Takes over a session as it was just committed."""
+        self._sessions[session.id] = session
+
+    def stood(self, session: Session, head: Head, stats: Stats) -> Session:
+        """Takes over where a session stands, as it was just committed, and returns it so."""
+        self.remember(replace(self._sessions.get(session.id, session), head=head, stats=stats))
+        return self._sessions[session.id]
+
+    def touch(self, session: Session) -> Session:
+        """Notes that the session made a request now; written down with its next change."""
+        self.remember(replace(session, last_seen_at_ns=time_ns()))
+        return self._sessions[session.id]
+
+    def is_active(self, session: SessionId) -> bool:
+        """True while the session is open and made a request not long ago."""
+        known = self._sessions.get(session)
+        return known is not None and known.closed_at_ns is None and time_ns() - known.last_seen_at_ns < ACTIVE_NS
+
+    def active(self, workspace: WorkspaceId | None = None) -> list[Session]:
+        """The active sessions, of one workspace or of all."""
+        return [s for s in self._sessions.values() if (workspace is None or s.workspace == workspace) and self.is_active(s.id)]
+
+    async def load_sessions(self) -> None:
+        """Reads the open sessions, at start: who is active decides whose a change is."""
+        for session in await self.bridge.transact(lambda db: sessions.of_workspace(db, None, closed=False)):
+            self.remember(session)
+
+    # ---- workspaces
+
+    async def tree(self, workspace: WorkspaceId) -> Tree:
+        """Returns a workspace, with its index read."""
+        if workspace not in self._trees:
+            async with self._loading.setdefault(workspace, anyio.Lock()):
+                if workspace not in self._trees:
+                    self._trees[workspace] = await self.bridge.transact(lambda db: _load(db, workspace))
+        return self._trees[workspace]
+
+    def moved(self, workspace: Workspace) -> None:
+        """Takes over a workspace whose root was found elsewhere, as it was just committed."""
+        if workspace.id in self._trees:
+            self._trees[workspace.id].workspace = workspace
+
+
+def _refuse_later(work: Callable[[], Awaitable[None]]) -> None:
+    raise RuntimeError("no task group for later work; the service is not running")
+
+
+def _load(db: Connection, workspace: WorkspaceId) -> Tree:
+    found = workspaces.find(db, workspace)
+    if found is None:
+        raise UnknownWorkspace(f"no workspace {workspace!r}; `rewindctl status` names those there are", workspace=workspace)
+    held: dict[RelPath, list[Claim]] = {}
+    for claim in claims.load(db, workspace):
+        held.setdefault(claim.path, []).append(claim)
+    return Tree(
+        workspace=found,
+        index={entry.path: entry for entry in index.load(db, workspace)},
+        left_out=index.left_out(db, workspace),
+        claims=held,
+        position=workspaces.position(db, workspace),
+    )

@@ -1,0 +1,120 @@
+"""Checkpoints: small immutable rows. Numbers stand for sessions and workspaces in them, to keep a save below 1 KiB."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from rewindd.model.ids import CheckpointId, EventId, SessionId, WorkspaceId
+from rewindd.model.session import Checkpoint
+from rewindd.store import sessions, totals, workspaces
+from rewindd.store.codec import missing_of, missing_to_bytes, stats_of, stats_to_bytes
+from rewindd.store.records import Field, Records
+from rewindd.store.schema import Connection
+
+_TABLE = Records(
+    "checkpoints",
+    ("number",),
+    (
+        *("uid", "id", "session", "workspace", "label", "parent", "base_seq", "seq", "event", "stats", "created_at_ns"),
+        *("automatic", "files", "insertions", "deletions", "incomplete"),
+    ),
+)
+
+
+def add(db: Connection, workspace: WorkspaceId, checkpoint: Checkpoint) -> None:
+    """Adds a checkpoint; its id is free in its session.
+
+    Raises:
+        UnknownWorkspace: there is no such workspace.
+        UnknownSession: there is no such session.
+    """
+    c = checkpoint
+    (number,) = db.execute("SELECT coalesce(max(number), 0) + 1 FROM checkpoints").fetchone()
+    of: tuple[Field, ...] = (sessions.number_of(db, c.session), workspaces.number_of(db, workspace))
+    position: tuple[Field, ...] = (c.base_seq, c.seq, c.event, stats_to_bytes(c.stats), c.created_at_ns)
+    counts: tuple[Field, ...] = (int(c.automatic), c.files, c.insertions, c.deletions)
+    _TABLE.insert(db, [(number, c.uid, c.id, *of, c.label, c.parent, *position, *counts, missing_to_bytes(c.incomplete))])
+    totals.add(db, "checkpoints", 1)
+
+
+def find(db: Connection, session: SessionId, id: CheckpointId) -> Checkpoint | None:  # noqa: A002 - the word of the domain
+    """Returns the session's checkpoint of that id. Raises UnknownSession."""
+    found = _of_session(db, session, "AND id = :id", id=id)
+    return found[0] if found else None
+
+
+def with_label(db: Connection, session: SessionId, label: str) -> list[Checkpoint]:
+    """Returns the session's checkpoints of that label, in order of creation. Raises UnknownSession."""
+    return _of_session(db, session, "AND label = :label ORDER BY number", label=label)
+
+
+def with_prefix(db: Connection, session: SessionId, prefix: str, limit: int = 10) -> list[Checkpoint]:
+    """Returns at most `limit` of the session's checkpoints whose id starts with `prefix`, by id. Raises UnknownSession."""
+    # Ids are ASCII: DEL is behind them all, so this is a range of the index.
+    clause = "AND id >= :prefix AND id < :prefix || char(127) ORDER BY id LIMIT :limit"
+    return _of_session(db, session, clause, prefix=prefix, limit=limit)
+
+
+def of_session(db: Connection, session: SessionId, limit: int | None = None) -> list[Checkpoint]:
+    """Returns the session's newest `limit` checkpoints (None: all), in order of creation. Raises UnknownSession."""
+    return _of_session(db, session, "ORDER BY number DESC LIMIT :limit", limit=-1 if limit is None else limit)[::-1]
+
+
+def of_workspace(db: Connection, workspace: WorkspaceId, limit: int | None = None) -> list[Checkpoint]:
+    """Returns the newest `limit` checkpoints of all sessions of a workspace (None: all), in order of creation.
+
+    Raises:
+        UnknownWorkspace: there is no such workspace.
+    """
+    read = partial(_checkpoint, sessions.ids_of(db, workspace))
+    fields = (workspaces.number_of(db, workspace), -1 if limit is None else limit)
+    return _TABLE.select(db, read, "WHERE workspace = ? ORDER BY number DESC LIMIT ?", fields)[::-1]
+
+
+def count(db: Connection) -> int:
+    """Returns how many checkpoints the store holds."""
+    return totals.value(db, "checkpoints")
+
+
+def _of_session(db: Connection, session: SessionId, clause: str, **fields: Field) -> list[Checkpoint]:
+    number = sessions.number_of(db, session)
+    read = partial(_checkpoint, {number: session})
+    return _TABLE.select(db, read, f"WHERE session = :session {clause}", {"session": number, **fields})
+
+
+def _checkpoint(
+    names: Mapping[int, SessionId],
+    number: int,
+    uid: str,
+    id_: str,
+    session: int,
+    workspace: int,
+    label: str | None,
+    parent: str | None,
+    base_seq: int,
+    seq: int,
+    event: int | None,
+    stats: bytes,
+    created_at_ns: int,
+    automatic: int,
+    files: int,
+    insertions: int,
+    deletions: int,
+    incomplete: bytes | None,
+) -> Checkpoint:
+    return Checkpoint(
+        uid=uid,
+        id=CheckpointId(id_),
+        session=names[session],
+        label=label,
+        parent=CheckpointId(parent) if parent is not None else None,
+        base_seq=base_seq,
+        seq=seq,
+        event=EventId(event) if event is not None else None,
+        stats=stats_of(stats),
+        created_at_ns=created_at_ns,
+        automatic=bool(automatic),
+        files=files,
+        insertions=insertions,
+        deletions=deletions,
+        incomplete=missing_of(incomplete),
+    )

@@ -1,0 +1,157 @@
+"""Operations and their steps: what a rewind decided, durable before its first effect."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rewindd.errors import StoreCorrupt
+from rewindd.model.ids import CheckpointId, OperationId, PlanId, SessionId, WorkspaceId
+from rewindd.model.log import OperationKind, OperationStatus, Scope
+from rewindd.model.operation import Operation, Step
+from rewindd.store.codec import (
+    head_of,
+    head_to_bytes,
+    path_of,
+    path_to_bytes,
+    paths_of,
+    paths_to_bytes,
+    rows_of,
+    rows_to_bytes,
+    signature_of,
+    signature_to_bytes,
+    stats_of,
+    stats_to_bytes,
+    version_of,
+    version_to_bytes,
+)
+from rewindd.store.records import Field, Records
+from rewindd.store.schema import Connection
+
+_TABLE = Records(
+    "operations",
+    ("id",),
+    (
+        *("workspace", "session", "kind", "scope", "status", "at", "paths", "checkpoint", "undoes"),
+        *("from_head", "from_stats", "to_head", "to_stats", "plan", "key", "created_at_ns"),
+    ),
+)
+_STEPS = Records("steps", ("operation", "number"), ("path", "expect", "target", "signature", "switched"))
+
+
+def begin(db: Connection, operation: Operation, steps: Sequence[Step]) -> None:
+    """Records an operation and its steps, in the order in which they are to be done."""
+    _TABLE.insert(db, [_fields(operation)])
+    _STEPS.insert(db, (_step_fields(operation.id, number, step) for number, step in enumerate(steps)))
+
+
+def steps(db: Connection, id: OperationId) -> list[Step]:  # noqa: A002 - the word of the domain
+    """Returns the operation's steps, in their order; none once they were dropped."""
+    return _STEPS.select(db, _step, "WHERE operation = ? ORDER BY number", (id,))
+
+
+def find(db: Connection, id: OperationId) -> Operation | None:  # noqa: A002
+    """Returns the operation with that id."""
+    return _TABLE.find(db, _operation, "WHERE id = ?", (id,))
+
+
+def finish(db: Connection, id: OperationId, status: OperationStatus) -> None:  # noqa: A002
+    """Gives the operation its next status.
+
+    Raises:
+        StoreCorrupt: there is no such operation; it was recorded before anything was done.
+    """
+    operation = find(db, id)
+    if operation is None:
+        raise StoreCorrupt(f"operations, row id {id}: missing; keep a copy of store.db", table="operations", row=id)
+    settle(db, replace(operation, status=status))
+
+
+def settle(db: Connection, operation: Operation) -> None:
+    """Rewrites the operation, with what was decided when it was applied; its steps stay."""
+    _TABLE.put(db, [_fields(operation)])
+
+
+def unfinished(db: Connection) -> list[Operation]:
+    """Returns the operations that are applying or applied, in the order in which they began."""
+    return _TABLE.select(db, _operation, "WHERE status IN ('applying', 'applied') ORDER BY number")
+
+
+def of_session(db: Connection, session: SessionId) -> list[Operation]:
+    """Returns the session's operations, by their position in the log."""
+    return _TABLE.select(db, _operation, "WHERE session = ? ORDER BY at, number", (session,))
+
+
+def drop_steps(db: Connection, id: OperationId) -> None:  # noqa: A002
+    """Forgets the operation's steps, which nobody needs once it is done or rolled back."""
+    db.execute("DELETE FROM steps WHERE operation = ?", (id,))
+
+
+def _fields(operation: Operation) -> tuple[Field, ...]:
+    o = operation
+    named: tuple[Field, ...] = (o.id, o.workspace, o.session, o.kind.value, o.scope.value, o.status.value, o.at)
+    about: tuple[Field, ...] = (paths_to_bytes(o.paths), o.checkpoint, o.undoes)
+    stood: tuple[Field, ...] = (
+        head_to_bytes(o.from_head),
+        stats_to_bytes(o.from_stats),
+        head_to_bytes(o.to_head),
+        stats_to_bytes(o.to_stats),
+    )
+    return (*named, *about, *stood, o.plan, o.key, o.created_at_ns)
+
+
+def _step_fields(operation: OperationId, number: int, step: Step) -> tuple[Field, ...]:
+    expect, target = version_to_bytes(step.expect), version_to_bytes(step.target)
+    return (
+        operation,
+        number,
+        path_to_bytes(step.path),
+        expect,
+        target,
+        signature_to_bytes(step.signature),
+        rows_to_bytes(step.off, step.on),
+    )
+
+
+def _step(operation: str, number: int, path: bytes, expect: bytes, target: bytes, signature: bytes | None, switched: bytes) -> Step:
+    off, on = rows_of(switched)
+    versions = version_of(expect), version_of(target)
+    return Step(path=path_of(path), expect=versions[0], target=versions[1], signature=signature_of(signature), off=off, on=on)
+
+
+def _operation(
+    id_: str,
+    workspace: str,
+    session: str,
+    kind: str,
+    scope: str,
+    status: str,
+    at: int,
+    paths: bytes | None,
+    checkpoint: str | None,
+    undoes: str | None,
+    from_head: bytes,
+    from_stats: bytes,
+    to_head: bytes,
+    to_stats: bytes,
+    plan: str,
+    key: str | None,
+    created_at_ns: int,
+) -> Operation:
+    return Operation(
+        id=OperationId(id_),
+        workspace=WorkspaceId(workspace),
+        session=SessionId(session),
+        kind=OperationKind(kind),
+        scope=Scope(scope),
+        status=OperationStatus(status),
+        at=at,
+        paths=paths_of(paths),
+        checkpoint=CheckpointId(checkpoint) if checkpoint is not None else None,
+        undoes=OperationId(undoes) if undoes is not None else None,
+        from_head=head_of(from_head),
+        from_stats=stats_of(from_stats),
+        to_head=head_of(to_head),
+        to_stats=stats_of(to_stats),
+        plan=PlanId(plan),
+        key=key,
+        created_at_ns=created_at_ns,
+    )

@@ -1,0 +1,93 @@
+"""Rows with a checksum: written with it, and never read without looking at it.
+
+SQLite does not notice a flipped bit in a row's values (`integrity_check` passes), and what is in these rows decides what is
+done to people's files.
+"""
+
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TypeVar
+
+import msgspec
+
+from rewindd.errors import StoreCorrupt
+from rewindd.store.schema import Connection
+
+T = TypeVar("T")
+#: What a column holds.
+Field = int | str | bytes | None
+
+#: Values in one `IN (…)`: few statements for many values, and far below SQLite's limit of 32,766 parameters.
+_PART = 500
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Records:
+    """One table: how its rows are put, found, and checked. `key` and `values` are its columns, the checksum left out."""
+
+    def __init__(self, table: str, key: tuple[str, ...], values: tuple[str, ...]) -> None:
+        columns = (*key, *values)
+        self._table = table
+        self._key = key
+        self._select = f"SELECT {', '.join(columns)}, checksum FROM {table} "
+        self._insert = f"INSERT INTO {table} ({', '.join(columns)}, checksum) VALUES ({', '.join('?' * (len(columns) + 1))})"
+        fresh = ", ".join(f"{column} = excluded.{column}" for column in (*values, "checksum"))
+        self._put = f"{self._insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {fresh}"
+
+    def insert(self, db: Connection, rows: Iterable[tuple[Field, ...]]) -> None:
+        """Adds rows; each is a tuple of all columns in order. Raises sqlite3.IntegrityError where the key is taken."""
+        db.executemany(self._insert, ((*row, checksum(row)) for row in rows))
+
+    def put(self, db: Connection, rows: Iterable[tuple[Field, ...]]) -> None:
+        """Adds rows, or rewrites those whose key is there."""
+        db.executemany(self._put, ((*row, checksum(row)) for row in rows))
+
+    def select(
+        self, db: Connection, read: Callable[..., T], clause: str, parameters: tuple[Field, ...] | Mapping[str, Field] = ()
+    ) -> list[T]:
+        """Returns `read(*columns)` for the rows that `clause` names (`WHERE … ORDER BY …`), as the clause orders them.
+
+        Raises:
+            StoreCorrupt: a row is not as it was written; the message names table and key.
+        """
+        try:
+            rows = db.execute(self._select + clause, parameters).fetchall()
+        except sqlite3.OperationalError as exc:
+            # A text that is no UTF-8 any more comes back like this, without a code.
+            if "decode" not in str(exc):
+                raise
+            raise StoreCorrupt(f"{self._table}: a row's text is not as it was written; keep a copy of store.db", table=self._table) from exc
+        return [read(*self._checked(row)) for row in rows]
+
+    def find(
+        self, db: Connection, read: Callable[..., T], clause: str, parameters: tuple[Field, ...] | Mapping[str, Field] = ()
+    ) -> T | None:
+        """Returns the first of `select`, or None."""
+        found = self.select(db, read, f"{clause} LIMIT 1", parameters)
+        return found[0] if found else None
+
+    def _checked(self, row: tuple[Field, ...]) -> tuple[Field, ...]:
+        fields = row[:-1]
+        if checksum(fields) != row[-1]:
+            key = ", ".join(f"{name} {_readable(value)}" for name, value in zip(self._key, fields, strict=False))
+            raise StoreCorrupt(f"{self._table}, row {key}: not as it was written; keep a copy of store.db", table=self._table, row=key)
+        return fields
+
+
+def checksum(fields: tuple[Field, ...]) -> int:
+    """Returns the CRC-32 of the fields' canonical encoding: MessagePack, as an array."""
+    return zlib.crc32(_encoder.encode(fields))
+
+
+def in_parts(values: Iterable[Field]) -> Iterator[tuple[tuple[Field, ...], str]]:
+    """Yields the values in parts for `IN (…)`, each with its question marks."""
+    rest = iter(values)
+    while part := tuple(islice(rest, _PART)):
+        yield part, ",".join("?" * len(part))
+
+
+def _readable(value: Field) -> str:
+    return ascii(value.decode("utf-8", "backslashreplace")) if isinstance(value, bytes) else str(value)

@@ -1,0 +1,95 @@
+"""The tables, and the steps that bring an older store to them. The format is described in docs/store.md.
+
+Text ids are stored where rows are few; rows that are many name their workspace and session by number. Every row carries the
+CRC-32 of its fields (`records`), but for blobs, whose digest says more. Never change a migration that was released: add one.
+"""
+
+import sqlite3
+from collections.abc import Callable
+
+Connection = sqlite3.Connection
+
+_TABLES = (
+    """CREATE TABLE workspaces (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, root BLOB NOT NULL, place BLOB NOT NULL,
+        added_at_ns INTEGER NOT NULL, position INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
+    "CREATE INDEX workspaces_of_root ON workspaces (root)",
+    "CREATE INDEX workspaces_of_place ON workspaces (place)",
+    """CREATE TABLE sessions (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL REFERENCES workspaces (id),
+        agent TEXT NOT NULL, parent TEXT, capture TEXT NOT NULL, attribution TEXT NOT NULL, imported INTEGER NOT NULL,
+        start_seq INTEGER NOT NULL, opened_at_ns INTEGER NOT NULL, last_seen_at_ns INTEGER NOT NULL, closed_at_ns INTEGER,
+        head BLOB NOT NULL, stats BLOB NOT NULL, checksum INTEGER NOT NULL)""",
+    "CREATE INDEX sessions_of_workspace ON sessions (workspace)",
+    "CREATE INDEX sessions_open ON sessions (workspace) WHERE closed_at_ns IS NULL",
+    """CREATE TABLE edits (
+        workspace INTEGER NOT NULL REFERENCES workspaces (number), seq INTEGER NOT NULL, path BLOB NOT NULL,
+        before BLOB NOT NULL, after BLOB NOT NULL, owner BLOB NOT NULL, source TEXT NOT NULL, operation TEXT,
+        since INTEGER NOT NULL, at_ns INTEGER NOT NULL, checksum INTEGER NOT NULL,
+        PRIMARY KEY (workspace, seq)) WITHOUT ROWID""",
+    "CREATE INDEX edits_of_path ON edits (workspace, path)",
+    """CREATE TABLE toggles (
+        workspace INTEGER NOT NULL REFERENCES workspaces (number), row INTEGER NOT NULL, at INTEGER NOT NULL,
+        on_ INTEGER NOT NULL, operation TEXT NOT NULL, checksum INTEGER NOT NULL,
+        PRIMARY KEY (workspace, row, at)) WITHOUT ROWID""",
+    "CREATE INDEX toggles_at ON toggles (workspace, at)",
+    "CREATE INDEX toggles_of_operation ON toggles (operation)",
+    # `index` is a word of SQL.
+    """CREATE TABLE known (
+        workspace INTEGER NOT NULL REFERENCES workspaces (number), path BLOB NOT NULL, version BLOB NOT NULL, signature BLOB,
+        since INTEGER NOT NULL, covered INTEGER, checksum INTEGER NOT NULL,
+        PRIMARY KEY (workspace, path)) WITHOUT ROWID""",
+    """CREATE TABLE left_out (
+        workspace INTEGER NOT NULL REFERENCES workspaces (number), path BLOB NOT NULL,
+        PRIMARY KEY (workspace, path)) WITHOUT ROWID""",
+    """CREATE TABLE claims (
+        workspace INTEGER NOT NULL REFERENCES workspaces (number), path BLOB NOT NULL, session TEXT NOT NULL,
+        bracket TEXT NOT NULL, at_ns INTEGER NOT NULL, deep INTEGER NOT NULL, checksum INTEGER NOT NULL,
+        PRIMARY KEY (workspace, path, session, bracket)) WITHOUT ROWID""",
+    # `body` last: walking the chain must not read through long texts (https://www.sqlite.org/fileformat2.html#record_format).
+    """CREATE TABLE events (
+        id INTEGER PRIMARY KEY, session INTEGER NOT NULL REFERENCES sessions (number), parent INTEGER, depth INTEGER NOT NULL,
+        at_ns INTEGER NOT NULL, kind TEXT NOT NULL, checksum INTEGER NOT NULL, body BLOB NOT NULL)""",
+    """CREATE TABLE checkpoints (
+        number INTEGER PRIMARY KEY, uid TEXT NOT NULL, id TEXT NOT NULL, session INTEGER NOT NULL REFERENCES sessions (number),
+        workspace INTEGER NOT NULL REFERENCES workspaces (number), label TEXT, parent TEXT, base_seq INTEGER NOT NULL,
+        seq INTEGER NOT NULL, event INTEGER, stats BLOB NOT NULL, created_at_ns INTEGER NOT NULL, automatic INTEGER NOT NULL,
+        files INTEGER NOT NULL, insertions INTEGER NOT NULL, deletions INTEGER NOT NULL, incomplete BLOB, checksum INTEGER NOT NULL,
+        UNIQUE (session, id))""",
+    "CREATE INDEX checkpoints_of_session ON checkpoints (session)",
+    "CREATE INDEX checkpoints_of_workspace ON checkpoints (workspace)",
+    "CREATE INDEX checkpoints_of_label ON checkpoints (session, label) WHERE label IS NOT NULL",
+    """CREATE TABLE operations (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL REFERENCES workspaces (id),
+        session TEXT NOT NULL REFERENCES sessions (id), kind TEXT NOT NULL, scope TEXT NOT NULL, status TEXT NOT NULL,
+        at INTEGER NOT NULL, paths BLOB, checkpoint TEXT, undoes TEXT, from_head BLOB NOT NULL, from_stats BLOB NOT NULL,
+        to_head BLOB NOT NULL, to_stats BLOB NOT NULL, plan TEXT NOT NULL, key TEXT, created_at_ns INTEGER NOT NULL,
+        checksum INTEGER NOT NULL)""",
+    "CREATE INDEX operations_of_session ON operations (session, at)",
+    "CREATE INDEX operations_unfinished ON operations (status) WHERE status IN ('applying', 'applied')",
+    """CREATE TABLE steps (
+        operation TEXT NOT NULL, number INTEGER NOT NULL, path BLOB NOT NULL, expect BLOB NOT NULL, target BLOB NOT NULL,
+        signature BLOB, switched BLOB NOT NULL, checksum INTEGER NOT NULL,
+        PRIMARY KEY (operation, number)) WITHOUT ROWID""",
+    # A rowid table in order of time: its pages are full, which a random primary key would leave a third empty.
+    """CREATE TABLE answers (
+        number INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, at_ns INTEGER NOT NULL, digest BLOB NOT NULL, answer BLOB NOT NULL,
+        checksum INTEGER NOT NULL)""",
+    "CREATE INDEX answers_at ON answers (at_ns)",
+    # A rowid table with a unique digest beats WITHOUT ROWID by a third when 20,000 contents are put.
+    """CREATE TABLE blobs (
+        number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, encoding INTEGER NOT NULL, data BLOB)""",
+    "CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+    "INSERT INTO totals VALUES ('blobs', 0), ('blob_file_bytes', 0), ('rows', 0), ('checkpoints', 0)",
+)
+
+Migration = Callable[[Connection], None]
+
+
+def _create(db: Connection) -> None:
+    for statement in _TABLES:
+        db.execute(statement)
+
+
+#: The nth brings version n to version n + 1; version 0 is an empty file. Each runs in the transaction that sets the version.
+MIGRATIONS: tuple[Migration, ...] = (_create,)

@@ -1,0 +1,129 @@
+"""Sessions, and where each stands."""
+
+from dataclasses import replace
+
+from rewindd.errors import UnknownSession
+from rewindd.model.conversation import Stats
+from rewindd.model.ids import SessionId, WorkspaceId
+from rewindd.model.session import Attribution, Capture, Head, Session
+from rewindd.store.codec import head_of, head_to_bytes, stats_of, stats_to_bytes
+from rewindd.store.records import Field, Records
+from rewindd.store.schema import Connection
+
+_TABLE = Records(
+    "sessions",
+    ("number",),
+    (
+        *("id", "workspace", "agent", "parent", "capture", "attribution", "imported"),
+        *("start_seq", "opened_at_ns", "last_seen_at_ns", "closed_at_ns", "head", "stats"),
+    ),
+)
+
+
+def add(db: Connection, session: Session) -> None:
+    """Adds a session; its id is free."""
+    (number,) = db.execute("SELECT coalesce(max(number), 0) + 1 FROM sessions").fetchone()
+    _TABLE.insert(db, [_row(number, session)])
+
+
+def find(db: Connection, id: SessionId) -> Session | None:  # noqa: A002 - the word of the domain
+    """Returns the session with that id, open or closed."""
+    return _TABLE.find(db, _session, "WHERE id = ?", (id,))
+
+
+def of_workspace(db: Connection, workspace: WorkspaceId | None, *, closed: bool) -> list[Session]:
+    """Returns the sessions of a workspace (None: of all), oldest first: the open ones, with `closed` those too that are closed."""
+    conditions = [*(["workspace = ?"] if workspace is not None else []), *(["closed_at_ns IS NULL"] if not closed else [])]
+    clause = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+    return _TABLE.select(db, _session, f"{clause}ORDER BY number", (workspace,) if workspace is not None else ())
+
+
+def stand(db: Connection, id: SessionId, head: Head, stats: Stats) -> None:  # noqa: A002
+    """Says where the session stands now. Raises UnknownSession."""
+    _rewrite(db, replace(_one(db, id), head=head, stats=stats))
+
+
+def seen(db: Connection, id: SessionId, at_ns: int) -> None:  # noqa: A002
+    """Notes the time of the session's last request. Raises UnknownSession."""
+    _rewrite(db, replace(_one(db, id), last_seen_at_ns=at_ns))
+
+
+def close(db: Connection, id: SessionId, at_ns: int) -> None:  # noqa: A002
+    """Closes the session. Raises UnknownSession."""
+    _rewrite(db, replace(_one(db, id), closed_at_ns=at_ns))
+
+
+def reopen(db: Connection, session: Session) -> None:
+    """Makes it an open session again, with the capture and attribution that `session` has. Raises UnknownSession."""
+    known = _one(db, session.id)
+    _rewrite(db, replace(known, closed_at_ns=None, capture=session.capture, attribution=session.attribution))
+
+
+def count_open(db: Connection) -> int:
+    """Returns how many sessions are open."""
+    (count,) = db.execute("SELECT count(*) FROM sessions WHERE closed_at_ns IS NULL").fetchone()
+    return int(count)
+
+
+def number_of(db: Connection, id: SessionId) -> int:  # noqa: A002
+    """Returns the number by which the larger tables know it. Raises UnknownSession."""
+    found: tuple[int] | None = db.execute("SELECT number FROM sessions WHERE id = ?", (id,)).fetchone()
+    if found is None:
+        raise UnknownSession(f"no session {id!r}; `rewindctl session list --all` shows them")
+    return found[0]
+
+
+def ids_of(db: Connection, workspace: WorkspaceId) -> dict[int, SessionId]:
+    """Returns the ids of all sessions of a workspace by number."""
+    return {number: SessionId(id_) for number, id_ in db.execute("SELECT number, id FROM sessions WHERE workspace = ?", (workspace,))}
+
+
+def _one(db: Connection, id_: SessionId) -> Session:
+    session = find(db, id_)
+    if session is None:
+        raise UnknownSession(f"no session {id_!r}; `rewindctl session list --all` shows them")
+    return session
+
+
+def _rewrite(db: Connection, session: Session) -> None:
+    _TABLE.put(db, [_row(number_of(db, session.id), session)])
+
+
+def _row(number: int, session: Session) -> tuple[Field, ...]:
+    s = session
+    named: tuple[Field, ...] = (s.id, s.workspace, s.agent, s.parent, s.capture.value, s.attribution.value, int(s.imported))
+    times: tuple[Field, ...] = (s.start_seq, s.opened_at_ns, s.last_seen_at_ns, s.closed_at_ns)
+    return (number, *named, *times, head_to_bytes(s.head), stats_to_bytes(s.stats))
+
+
+def _session(
+    number: int,
+    id_: str,
+    workspace: str,
+    agent: str,
+    parent: str | None,
+    capture: str,
+    attribution: str,
+    imported: int,
+    start_seq: int,
+    opened_at_ns: int,
+    last_seen_at_ns: int,
+    closed_at_ns: int | None,
+    head: bytes,
+    stats: bytes,
+) -> Session:
+    return Session(
+        id=SessionId(id_),
+        workspace=WorkspaceId(workspace),
+        agent=agent,
+        parent=SessionId(parent) if parent is not None else None,
+        capture=Capture(capture),
+        attribution=Attribution(attribution),
+        imported=bool(imported),
+        start_seq=start_seq,
+        opened_at_ns=opened_at_ns,
+        last_seen_at_ns=last_seen_at_ns,
+        closed_at_ns=closed_at_ns,
+        head=head_of(head),
+        stats=stats_of(stats),
+    )

@@ -1,0 +1,234 @@
+"""The one thread that owns the store's connection, and the transactions it makes of other people's functions.
+
+A batch is BEGIN, a SAVEPOINT a function, COMMIT; nobody is answered, reads included, before COMMIT. Where SQLite rolled the whole
+batch back (SQLITE_FULL and SQLITE_IOERR do that, savepoints and all), each function runs again alone: so functions must be
+re-runnable, and take ids and times as arguments. What the functions do is not known here.
+"""
+
+import contextlib
+import logging
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from rewindd import faults
+from rewindd.errors import ShuttingDown, StoreError, StoreIO
+from rewindd.store.database import Connection, open_database
+from rewindd.store.seam import translated
+
+T = TypeVar("T")
+#: Functions in one transaction. Beyond some dozens the commit's cost is spread thin enough, and the first waits for the last.
+MAX_BATCH = 64
+#: Seconds after which a bulk function goes before small ones that wait: under a load that never pauses it would wait for ever.
+BULK_WAIT_S = 0.25
+
+_log = logging.getLogger(__name__)
+_Answer = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """A function with its future: `run` returns what answers it, for later; `fail` does nothing once it is answered."""
+
+    start: Callable[[], bool]
+    run: Callable[[Connection], _Answer]
+    fail: Callable[[BaseException], None]
+    submitted_s: float
+
+
+class _Lost(Exception):
+    """SQLite rolled the whole transaction back; `error` is why."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class StoreThread:
+    """Runs functions on the store's only connection. Any thread may submit; the constructor's caller closes it."""
+
+    def __init__(self, directory: str) -> None:
+        """Opens the store in its thread and returns when it is open.
+
+        Raises:
+            StoreError: it cannot be opened; as `open_database`.
+        """
+        self._wake = threading.Condition()
+        self._small: deque[_Job] = deque()
+        self._bulk: deque[_Job] = deque()
+        self._closed = False
+        opened: Future[None] = Future()
+        self._thread = threading.Thread(target=self._live, args=(directory, opened), name="rewindd-store")
+        self._thread.start()
+        try:
+            opened.result()
+        except BaseException:
+            self._thread.join()
+            raise
+
+    def submit(self, fn: Callable[[Connection], T], *, bulk: bool = False) -> Future[T]:
+        """Runs `fn(connection)` in a transaction; the future has its result once that is durable, or its error.
+
+        The connection must not be kept. When `fn` raises, what it wrote is undone, what its neighbours wrote is not. `fn` may run
+        twice. A `bulk` function runs alone and after small ones: give it some 5 ms or 256 KB of work at a time.
+
+        The future raises:
+            StoreFull: there is no room; nothing was changed.
+            StoreCorrupt: SQLite found damage.
+            StoreIO: SQLite or the file system failed otherwise.
+            ShuttingDown: the store was closed before it ran.
+            whatever else `fn` raises, as it is.
+        """
+        future: Future[T] = Future()
+
+        def run(db: Connection) -> _Answer:
+            return partial(future.set_result, fn(db))
+
+        def fail(error: BaseException) -> None:
+            if not future.done():
+                future.set_exception(error)
+
+        job = _Job(start=future.set_running_or_notify_cancel, run=run, fail=fail, submitted_s=time.monotonic())
+        with self._wake:
+            if not self._closed:
+                (self._bulk if bulk else self._small).append(job)
+                self._wake.notify()
+                return future
+        future.set_exception(ShuttingDown("the store is closed; ask the daemon that runs next"))
+        return future
+
+    def close(self) -> None:
+        """Runs what was submitted, then closes the connection and ends the thread. May be called twice."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _live(self, directory: str, opened: Future[None]) -> None:
+        try:
+            db = open_database(directory)
+        except BaseException as exc:  # noqa: BLE001 - whatever it is belongs to the constructor's caller
+            opened.set_exception(exc)
+            return
+        opened.set_result(None)
+        try:
+            while jobs := self._take():
+                _answer(db, jobs)
+        finally:
+            self._abandon()
+            db.close()
+
+    def _take(self) -> list[_Job]:
+        """Waits for work and returns the next batch; empty when there is none and none will come."""
+        while True:
+            with self._wake:
+                while not (self._small or self._bulk or self._closed):
+                    self._wake.wait()
+                taken = self._next()
+            if not taken:
+                return []
+            if jobs := [job for job in taken if job.start()]:
+                return jobs
+
+    def _next(self) -> list[_Job]:
+        waited = self._bulk and time.monotonic() - self._bulk[0].submitted_s > BULK_WAIT_S
+        if self._bulk and (waited or not self._small):
+            return [self._bulk.popleft()]
+        return [self._small.popleft() for _ in range(min(len(self._small), MAX_BATCH))]
+
+    def _abandon(self) -> None:
+        """Nobody may wait for a thread that has ended."""
+        with self._wake:
+            self._closed = True
+            left = [*self._small, *self._bulk]
+            self._small.clear()
+            self._bulk.clear()
+        for job in left:
+            if job.start():
+                job.fail(StoreIO("the store's thread ended; see the daemon's log"))
+
+
+def _answer(db: Connection, jobs: Sequence[_Job]) -> None:
+    """Serves the jobs; where that breaks down, nobody is left waiting."""
+    try:
+        _serve(db, jobs)
+    except BaseException as exc:
+        for job in jobs:
+            job.fail(exc)
+        raise
+
+
+def _serve(db: Connection, jobs: Sequence[_Job]) -> None:
+    """Runs the jobs in one transaction, or each alone where that was lost; answers all of them."""
+    try:
+        answers = _transaction(db, jobs)
+    except _Lost as lost:
+        if len(jobs) == 1:
+            jobs[0].fail(lost.error)
+            return
+        _log.warning("a batch of %d was rolled back (%s); each runs again alone", len(jobs), lost)
+        for job in jobs:
+            _serve(db, [job])
+        return
+    for answer in answers:
+        answer()
+
+
+def _transaction(db: Connection, jobs: Sequence[_Job]) -> list[_Answer]:
+    """Returns the answers to give, of a transaction that is durable.
+
+    Raises:
+        _Lost: nothing of it is.
+    """
+    changes = db.total_changes
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        answers = [_run(db, job) for job in jobs]
+        _commit(db, changed=db.total_changes != changes)
+    except (sqlite3.Error, OSError) as exc:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise _Lost(translated(exc, "committing to the store")) from exc
+    return answers
+
+
+def _commit(db: Connection, *, changed: bool) -> None:
+    if changed:
+        faults.effect("store.commit")
+    db.execute("COMMIT")
+    if changed:
+        # Here one can only die: the commit stands, and must be answered as such.
+        with contextlib.suppress(OSError):
+            faults.effect("store.committed")
+
+
+def _run(db: Connection, job: _Job) -> _Answer:
+    """Returns what will answer the job; its own failure is an answer too."""
+    db.execute("SAVEPOINT job")
+    try:
+        answer = job.run(db)
+    except BaseException as exc:
+        error = _error(exc)
+        if not db.in_transaction:
+            raise _Lost(error) from exc
+        db.execute("ROLLBACK TO job")
+        db.execute("RELEASE job")
+        return partial(job.fail, error)
+    if not db.in_transaction:
+        raise _Lost(StoreIO("SQLite rolled the transaction back"))
+    db.execute("RELEASE job")
+    return answer
+
+
+def _error(exc: BaseException) -> BaseException:
+    if isinstance(exc, sqlite3.Error) or (isinstance(exc, OSError) and not isinstance(exc, StoreError)):
+        error = translated(exc, "in a transaction of the store")
+        error.__cause__ = exc
+        return error
+    return exc
