@@ -4,12 +4,17 @@ Pure data. Paths are bytes (msgpack bin) on the wire and `os.fsdecode`d `str` he
 needs a default.
 """
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
 from rewindd.paths import FsText
 from rewindd.protocol.portable import PortableCheckpoint
+
+#: Elements of a list in one request: decoding more takes long enough to be felt by others. More paths go into several requests.
+MAX_ELEMENTS = 100_000
+Paths = Annotated[list[FsText], msgspec.Meta(max_length=MAX_ELEMENTS)]
+Words = Annotated[list[str], msgspec.Meta(max_length=8)]
 
 
 class Base(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +35,9 @@ class EventBody(msgspec.Struct, frozen=True, kw_only=True):
     success: bool = True
     tokens: int = 0
     duration_s: float = 0.0
+
+
+Events = Annotated[list[EventBody], msgspec.Meta(max_length=MAX_ELEMENTS)]
 
 
 class StatsDelta(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +79,11 @@ class Stop(Request, frozen=True, kw_only=True):
     op = "stop"
 
 
-class OpenSession(Request, frozen=True, kw_only=True):
-    """Opens a session on `directory` (absolute), or returns it when `id` exists. `device` and `inode`: what the caller sees there."""
+class OpenSession(Request, frozen=True, kw_only=True, rename={"id": "session_id"}):
+    """Opens a session on `directory` (absolute), or returns it when `id` exists. `device` and `inode`: what the caller sees there.
+
+    On the wire the chosen id is `session_id`: `id` is the request's.
+    """
 
     op = "session.open"
     mutates = True
@@ -113,7 +124,7 @@ class Record(Request, frozen=True, kw_only=True):
 
     op = "record"
     mutates = True
-    events: list[EventBody] = []
+    events: Events = []
     stats: StatsDelta | None = None
     base: Base | None = None
 
@@ -123,7 +134,7 @@ class TakeSnapshot(Request, frozen=True, kw_only=True):
 
     op = "snapshot"
     mutates = True
-    paths: list[FsText]
+    paths: Paths
     no_ignore: bool = False
 
 
@@ -132,7 +143,7 @@ class BeginEdit(Request, frozen=True, kw_only=True):
 
     op = "edit.begin"
     mutates = True
-    paths: list[FsText]
+    paths: Paths
 
 
 class EndEdit(Request, frozen=True, kw_only=True):
@@ -147,7 +158,7 @@ class ListPending(Request, frozen=True, kw_only=True):
     """Asks for the session's own changes since its head; `patch` asks for unified diffs with them."""
 
     op = "pending"
-    paths: list[FsText] = []
+    paths: Paths = []
     patch: bool = False
 
 
@@ -156,17 +167,20 @@ class Release(Request, frozen=True, kw_only=True):
 
     op = "release"
     mutates = True
-    paths: list[FsText] = []
+    paths: Paths = []
 
 
-class Save(Request, frozen=True, kw_only=True):
-    """Makes a checkpoint of what the session did, with the events and statistics since the last request."""
+class Save(Request, frozen=True, kw_only=True, rename={"id": "checkpoint_id"}):
+    """Makes a checkpoint of what the session did, with the events and statistics since the last request.
+
+    On the wire the chosen id is `checkpoint_id`: `id` is the request's.
+    """
 
     op = "save"
     mutates = True
     label: str | None = None
     id: str | None = None
-    events: list[EventBody] = []
+    events: Events = []
     stats: StatsDelta | None = None
     base: Base | None = None
 
@@ -194,7 +208,7 @@ class Diff(Request, frozen=True, kw_only=True):
     op = "diff"
     a: str
     b: str | None = None
-    paths: list[FsText] = []
+    paths: Paths = []
 
 
 class Rewind(Request, frozen=True, kw_only=True):
@@ -205,10 +219,10 @@ class Rewind(Request, frozen=True, kw_only=True):
     position: str
     before: bool = False
     scope: str = "session"
-    restore: list[str] = []
-    also: list[str] = []
+    restore: Words = []
+    also: Words = []
     on_conflict: str = "merge"
-    paths: list[FsText] = []
+    paths: Paths = []
     plan: str | None = None
     dry_run: bool = False
     base: Base | None = None

@@ -141,8 +141,8 @@ def encode_request(request: Request, request_id: RequestId) -> bytes:
     Raises:
         TooLarge: it would exceed `MAX_REQUEST_BYTES`.
     """
-    fields = msgspec.structs.asdict(request)
-    given = {name: value for name, value in fields.items() if value is not None}
+    names = zip(request.__struct_encode_fields__, request.__struct_fields__, strict=True)
+    given = {sent_as: value for sent_as, name in names if (value := getattr(request, name)) is not None}
     body = msgspec.msgpack.encode({"v": PROTOCOL_VERSION, "id": request_id, "op": request.op, **given}, enc_hook=_to_wire)
     if len(body) > MAX_REQUEST_BYTES:
         raise errors.TooLarge(

@@ -45,10 +45,10 @@ async def running(*, data_dir: str, socket: str, runtime_dir: str, on_stop: Call
         await recover_all(state)
         async with anyio.create_task_group() as group:
             state.later = partial(_start, group)
-            with anyio.CancelScope() as housekeeping:
-                group.start_soon(_prune, state, housekeeping)
-                yield Service(state, os.getpid(), on_stop)
-                housekeeping.cancel()
+            housekeeping = anyio.CancelScope()
+            group.start_soon(_prune, state, housekeeping)
+            yield Service(state, os.getpid(), on_stop)
+            housekeeping.cancel()
     finally:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(store.close)
@@ -66,14 +66,15 @@ async def _carefully(work: Callable[[], Awaitable[None]]) -> None:
     """Runs later work; that it failed is logged, and recovery at the next start does it again."""
     try:
         await work()
-    except RewinddError as exc:
+    except (RewinddError, OSError) as exc:
         log.warning("later work failed, it is done again at the next start: %s", exc)
 
 
 async def _prune(state: State, scope: anyio.CancelScope) -> None:
     """Forgets kept answers after a day, from time to time."""
-    while not scope.cancel_called:
-        prune = partial(answers.prune, before_ns=time_ns() - KEPT_NS, limit=PRUNE_ROWS)
-        while await state.bridge.transact(prune, bulk=True) == PRUNE_ROWS:
-            continue
-        await anyio.sleep(PRUNE_S)
+    with scope:
+        while True:
+            prune = partial(answers.prune, before_ns=time_ns() - KEPT_NS, limit=PRUNE_ROWS)
+            while await state.bridge.transact(prune, bulk=True) == PRUNE_ROWS:
+                continue
+            await anyio.sleep(PRUNE_S)

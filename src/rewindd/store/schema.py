@@ -1,4 +1,4 @@
-"""The tables, and the steps that bring an older store to them. The format is described in docs/store.md.
+"""The tables, and the steps that bring an older store to them.
 
 Text ids are stored where rows are few; rows that are many name their workspace and session by number. Every row carries the
 CRC-32 of its fields (`records`), but for blobs, whose digest says more. Never change a migration that was released: add one.

@@ -1,0 +1,143 @@
+"""`rewind`, `undo`, `redo`: what takes work back, and brings it again."""
+
+import click
+import msgspec
+
+from rewindd.cli import choose
+from rewindd.cli.exits import Exit
+from rewindd.cli.invocation import Invocation
+from rewindd.cli.options import Command, paths_after_dashes, text
+from rewindd.cli.render import plan
+from rewindd.cli.render.json import line, plain
+from rewindd.cli.render.words import count
+from rewindd.errors import BadRequest, Conflict, NotQuiet
+from rewindd.model.log import OnConflict, Restore, Scope
+from rewindd.protocol.replies import RewindResult
+from rewindd.protocol.requests import Redo, Rewind, Undo
+
+_ALL = "all"
+_EVERYTHING = [part.value for part in Restore]
+#: With these a conflict fails the whole; with the others it is decided path by path.
+_FAILING = (OnConflict.MERGE.value, OnConflict.FAIL.value)
+
+_ON_CONFLICT = click.option(
+    "--on-conflict",
+    type=click.Choice([choice.value for choice in OnConflict]),
+    default=OnConflict.MERGE.value,
+    show_default=True,
+    help="What becomes of paths that others changed since.",
+)
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done; do nothing.")
+
+
+@click.command("rewind", cls=Command, paths=True)
+@click.argument("position", metavar="POS", type=text)
+@click.option("--before", is_flag=True, help="To just before the checkpoint's own changes.")
+@click.option("--scope", type=click.Choice([scope.value for scope in Scope]), default=Scope.SESSION.value, show_default=True)
+@click.option("--restore", multiple=True, type=click.Choice([_ALL, *_EVERYTHING]), help="What to take back; repeatable. [default: all]")
+@click.option("--also", multiple=True, type=click.Choice(["external"]), help="Take nobody's later changes back too.")
+@_ON_CONFLICT
+@click.option("--plan", "plan_id", metavar="PLAN_ID", type=text, help="Only if what it would do is still this.")
+@_DRY_RUN
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def rewind_command(
+    run: Invocation,
+    position: str,
+    before: bool,
+    scope: str,
+    restore: tuple[str, ...],
+    also: tuple[str, ...],
+    on_conflict: str,
+    plan_id: str | None,
+    dry_run: bool,
+    yes: bool,
+) -> int:
+    """Take the session's own work after POS back; everybody else's stays."""
+    if not (dry_run or yes or run.screen.is_interactive):
+        raise click.UsageError("there is no terminal to ask on; say --yes, or --dry-run to see the plan")
+    paths = paths_after_dashes()
+    if "" in paths:
+        raise BadRequest("an empty path; name a file, or `.` for the whole directory")
+    request = Rewind(
+        session=choose.to_change(run),
+        position=position,
+        before=before,
+        scope=scope,
+        restore=_parts(restore, with_paths=bool(paths)),
+        also=list(also),
+        on_conflict=on_conflict,
+        paths=run.paths(paths),
+        plan=plan_id,
+        dry_run=dry_run,
+    )
+    if not (dry_run or yes):
+        shown = _confirmed(run, request)
+        if shown is None:
+            run.screen.say("nothing was changed")
+            return Exit.FAILED
+        request = msgspec.structs.replace(request, plan=shown)
+    _print(run, run.ask(request, RewindResult), "rewound")
+    return Exit.DONE
+
+
+@click.command("undo", cls=Command)
+@click.option("--operation", metavar="ID", type=text, help="This one, not the newest.")
+@_ON_CONFLICT
+@_DRY_RUN
+@click.pass_obj
+def undo_command(run: Invocation, operation: str | None, on_conflict: str, dry_run: bool) -> None:
+    """Take the session's newest rewind back."""
+    request = Undo(session=choose.to_change(run), operation=operation, on_conflict=on_conflict, dry_run=dry_run)
+    _print(run, run.ask(request, RewindResult), "undone")
+
+
+@click.command("redo", cls=Command)
+@_ON_CONFLICT
+@_DRY_RUN
+@click.pass_obj
+def redo_command(run: Invocation, on_conflict: str, dry_run: bool) -> None:
+    """Take the newest undo back."""
+    request = Redo(session=choose.to_change(run), on_conflict=on_conflict, dry_run=dry_run)
+    _print(run, run.ask(request, RewindResult), "redone")
+
+
+def _parts(restore: tuple[str, ...], *, with_paths: bool) -> list[str]:
+    """Returns what is to be restored, in one order, each once."""
+    if not restore:
+        return [Restore.FILES.value] if with_paths else _EVERYTHING
+    return _EVERYTHING if _ALL in restore else [part for part in _EVERYTHING if part in restore]
+
+
+def _confirmed(run: Invocation, request: Rewind) -> str | None:
+    """Shows the plan and asks. Returns the plan's id after a yes, None after a no.
+
+    Raises:
+        Conflict: the plan cannot be carried out.
+        NotQuiet: files are being changed right now, and the answer was no.
+    """
+    screen = run.screen
+    planned = run.ask(msgspec.structs.replace(request, dry_run=True), RewindResult)
+    screen.warn(plan.plan(planned, screen.paint_err))
+    if planned.conflicts and request.on_conflict in _FAILING:
+        number = count(len(planned.conflicts), "path")
+        raise Conflict(f"{number} in conflict, nothing was touched; `--on-conflict keep` leaves them, `overwrite` takes them back")
+    if screen.ask("Files are still being changed. Go on all the same?" if planned.not_quiet else "Go on?"):
+        return planned.plan_id
+    if planned.not_quiet:
+        raise NotQuiet("files are being changed right now; nothing was touched, try again when it is quiet, or say --yes")
+    return None
+
+
+def _print(run: Invocation, result: RewindResult, what: str) -> None:
+    screen = run.screen
+    if screen.json:
+        screen.print(line(plain(result)))
+        return
+    screen.print(plan.plan(result, screen.paint) if result.dry_run else plan.outcome(result, screen.paint, what=what))
+    if result.dry_run:
+        screen.detail(f"plan {result.plan_id}")
+    elif what != "undone":
+        screen.say("`rewindctl undo` takes this back")
+    else:
+        screen.say("`rewindctl redo` takes this back")

@@ -1,0 +1,153 @@
+"""Replies as a person reads them."""
+
+from collections.abc import Sequence
+
+from rewindd.cli.render.patch import change_lines, counts
+from rewindd.cli.render.words import ago, count, duration, fit, pad, size, visible, visible_lines, when
+from rewindd.cli.screen import Paint
+from rewindd.protocol.replies import Checkpoint, EditInfo, Kept, PathReason, SessionInfo, Stats, Status, Summary
+
+_CHANGE_STYLES = {"added": "green", "deleted": "red"}
+#: Cells of a tool's arguments or result on its line; the whole of it is in `--json`.
+_EXCERPT = 100
+
+
+def status(found: Status, paint: Paint) -> str:
+    """Returns the daemon in a few lines."""
+    store = found.store
+    holds = f"{count(store.blobs, 'blob')}, {count(store.rows, 'row')}, {count(store.checkpoints, 'checkpoint')}"
+    lines = [
+        f"{paint('rewindd', 'bold')} {found.version} runs as process {found.pid} since {duration(found.uptime_s)}",
+        f"socket     {visible(found.socket)}",
+        f"data       {visible(found.data_dir)}  ({size(store.bytes)}: {holds})",
+        f"sessions   {found.sessions} open",
+    ]
+    for workspace in found.workspaces:
+        baseline = workspace.baseline
+        progress = "" if baseline.state == "complete" else f", first capture {baseline.done} of {baseline.total}"
+        lines.append(f"workspace  {visible(workspace.root)}  ({workspace.capture}{progress}; changes seen by {workspace.watch})")
+    lines += [paint(f"recovered  operation {entry.operation_id}: {entry.outcome}", "yellow") for entry in found.recovered]
+    return "\n".join(lines)
+
+
+def session(found: SessionInfo, paint: Paint) -> str:
+    """Returns one session in a few lines."""
+    closed = f"closed {when(found.closed_at)}" if found.closed_at else "open"
+    lines = [
+        f"{paint(visible(found.id), 'bold')}  {visible(found.agent)}  {closed}",
+        f"workspace  {visible(found.root)}  (capture {found.capture}, attribution {found.attribution})",
+        f"opened     {when(found.opened_at)}, last seen {ago(found.last_seen_at)}",
+        f"head       {visible(found.head) if found.head else 'at its start'}",
+        f"so far     {statistics(found.stats)}",
+    ]
+    if found.parent_id:
+        lines.insert(2, f"parent     {visible(found.parent_id)}")
+    return "\n".join(lines)
+
+
+def sessions(found: Sequence[SessionInfo], paint: Paint) -> str:
+    """Returns a line for each session."""
+    ids = max((len(entry.id) for entry in found), default=0)
+    agents = max((len(visible(entry.agent)) for entry in found), default=0)
+    lines = []
+    for entry in found:
+        state = "closed" if entry.closed_at else "open  "
+        line = (
+            f"{pad(visible(entry.id), ids)}  {pad(visible(entry.agent), agents)}  {state}  {ago(entry.last_seen_at)}  {visible(entry.root)}"
+        )
+        lines.append(paint(line, "dim") if entry.closed_at else line)
+    return "\n".join(lines)
+
+
+def statistics(stats: Stats) -> str:
+    """Returns a session's statistics on one line."""
+    said = f"{count(stats.total_messages, 'message')}, {count(stats.total_tool_calls, 'tool call')}"
+    return f"{said}, {count(stats.estimated_tokens, 'token')}, {duration(stats.total_duration_s)}"
+
+
+def snapshots(found: Sequence[Kept]) -> str:
+    """Returns a line for each path that was kept."""
+    return "\n".join(f"{visible(kept.path)}  ({kept.kind}{'' if kept.size is None else f', {size(kept.size)}'})" for kept in found)
+
+
+def skipped(found: Sequence[PathReason]) -> str:
+    """Returns a line for each path that was not, and why."""
+    return "\n".join(f"not captured: {visible(entry.path)}: {visible(entry.reason)}" for entry in found)
+
+
+def saved(found: Summary, paint: Paint) -> str:
+    """Returns a new checkpoint on one line, its id first."""
+    label = f"  {visible(found.label)}" if found.label else ""
+    changed = counts(found.insertions, found.deletions, paint)
+    return f"{paint(visible(found.id), 'bold')}{label}  ({' '.join(part for part in (count(found.files, 'file'), changed) if part)})"
+
+
+def checkpoint(found: Checkpoint, paint: Paint, *, content: bool) -> str:
+    """Returns a checkpoint whole: what it is, what was said until then, and the files since its parent."""
+    marks = [mark for mark, is_so in (("head", found.is_head), ("automatic", found.automatic)) if is_so]
+    lines = [
+        paint(f"checkpoint {visible(found.id)}", "yellow") + (f"  ({', '.join(marks)})" if marks else ""),
+        f"session  {visible(found.session_id)}",
+        f"parent   {visible(found.parent_id) if found.parent_id else 'none'}",
+        f"saved    {when(found.created_at)}",
+        f"so far   {statistics(found.stats)}",
+    ]
+    lines += [f"label    {visible(found.label)}"] if found.label else []
+    lines += _conversation(found, paint)
+    if found.file_diffs:
+        lines += ["", *change_lines(found.file_diffs, paint)]
+    lines += [paint(f"not captured: {visible(entry.path)}: {visible(entry.reason)}", "yellow") for entry in found.incomplete]
+    if content:
+        lines += _contents(found, paint)
+    return "\n".join(lines)
+
+
+def edits(found: Sequence[EditInfo], paint: Paint) -> str:
+    """Returns the edit log, a line a row."""
+    number = max((len(str(entry.seq)) for entry in found), default=0)
+    who = max((len(_who(entry)) for entry in found), default=0)
+    lines = []
+    for entry in found:
+        change = paint(entry.change.ljust(8), _CHANGE_STYLES.get(entry.change, "yellow"))
+        why = entry.source + (f", operation {entry.operation_id}" if entry.operation_id else "")
+        row = f"{entry.seq:>{number}}  {when(entry.at)}  {pad(_who(entry), who)}  {change}  {visible(entry.path)}  "
+        lines.append(row + paint(f"({why})", "dim"))
+    return "\n".join(lines)
+
+
+def _who(entry: EditInfo) -> str:
+    if entry.contested:
+        return f"contested: {', '.join(visible(session) for session in entry.contested)}"
+    if entry.session_id is None:
+        return "nobody"
+    return f"{visible(entry.agent)} ({visible(entry.session_id)})" if entry.agent else visible(entry.session_id)
+
+
+def _conversation(found: Checkpoint, paint: Paint) -> list[str]:
+    lines: list[str] = []
+    for title, texts in (("prompts", found.user_prompts), ("responses", found.assistant_responses)):
+        if texts:
+            lines += ["", paint(f"{title}:", "bold"), *(_indented(text) for text in texts)]
+    if found.tool_calls:
+        lines += ["", paint("tool calls:", "bold")]
+    for call in found.tool_calls:
+        failed = "" if call.success else paint("  failed", "red")
+        lines.append(
+            f"  {visible(call.tool_name)}  {fit(visible(call.arguments), _EXCERPT)}  ->  {fit(visible(call.result), _EXCERPT)}{failed}"
+        )
+    return lines
+
+
+def _contents(found: Checkpoint, paint: Paint) -> list[str]:
+    lines: list[str] = []
+    for diff in found.file_diffs:
+        after = diff.after
+        if after is None or (after.text is None and after.base64 is None):
+            continue
+        lines += ["", paint(f"== {visible(diff.path)} ==", "bold")]
+        lines.append(visible_lines(after.text) if after.text is not None else f"(binary, {size(after.size or 0)})")
+    return lines
+
+
+def _indented(text: str) -> str:
+    return "  " + visible_lines(text).replace("\n", "\n  ")

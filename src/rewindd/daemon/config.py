@@ -1,0 +1,127 @@
+"""The daemon's settings: `config.toml`, and what the command line and the environment put over it.
+
+A key that is not known is refused, never ignored: a misspelt limit that silently does nothing is worse than no start.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+from rewindd import errors, places
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+#: For the command line's choices.
+LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
+#: INTERFACE, Programs and places: a daemon that a client started ends after an hour without requests.
+IDLE_EXIT_S = 3600
+
+
+class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
+    """`[daemon]`. `idle_exit_s`: how long a daemon that a client started stays without work; 0: for ever."""
+
+    log_level: LogLevel = "info"
+    idle_exit_s: Annotated[int, msgspec.Meta(ge=0)] = IDLE_EXIT_S
+    data_dir: str | None = None
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of `config.toml`."""
+
+    daemon: DaemonSection = DaemonSection()
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line said; None where it did not."""
+
+    socket: str | None = None
+    data_dir: str | None = None
+    config: str | None = None
+    log_level: LogLevel | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the daemon runs with: the command line before the environment before the file before the defaults. Paths are absolute."""
+
+    socket: str
+    data_dir: str
+    config: str
+    log_level: LogLevel
+    #: True when the command line named the level: then SIGHUP does not change it.
+    level_given: bool = False
+    idle_exit_s: int = IDLE_EXIT_S
+
+
+def settle(given: Given, env: Mapping[str, str], uid: int) -> Settings:
+    """Returns the settings; reads the configuration file.
+
+    Raises:
+        BadConfig: the file is not there though it was named, cannot be read, or holds what it must not.
+    """
+    path = os.path.abspath(given.config or places.config_path(env))
+    named = given.config is not None or "REWINDD_CONFIG" in env
+    section = read(path, required=named).daemon
+    return Settings(
+        socket=os.path.abspath(given.socket or places.socket_path(env, uid)),
+        data_dir=os.path.abspath(given.data_dir or env.get("REWINDD_DATA_DIR") or _home(section.data_dir, env) or places.data_dir(env)),
+        config=path,
+        log_level=given.log_level or section.log_level,
+        level_given=given.log_level is not None,
+        idle_exit_s=section.idle_exit_s,
+    )
+
+
+def read(path: str, *, required: bool) -> Config:
+    """Returns what the file at `path` says; the defaults where it is not there and need not be.
+
+    Raises:
+        BadConfig: as `settle`.
+    """
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - paths are `str` throughout
+            text = file.read()
+    except FileNotFoundError as exc:
+        if required:
+            raise errors.BadConfig(f"there is no configuration file {path!r}; make it, or name another", path=path) from exc
+        return Config()
+    except OSError as exc:
+        raise errors.BadConfig(f"the configuration file {path!r} cannot be read: {exc.strerror}", path=path) from exc
+    return parse(text, path)
+
+
+def parse(text: bytes, path: str) -> Config:
+    """Returns what the text of a configuration file says; `path` is for the messages.
+
+    Raises:
+        BadConfig: it is no TOML, has an unknown key, or a value of a wrong type or out of its range.
+    """
+    try:
+        table = tomllib.loads(text.decode())
+    except ValueError as exc:  # of which both TOMLDecodeError and UnicodeDecodeError are kinds
+        raise errors.BadConfig(f"{path}: {exc}", path=path) from exc
+    _refuse_unknown(table, Config, path, "")
+    if isinstance(table.get("daemon"), dict):
+        _refuse_unknown(table["daemon"], DaemonSection, path, "daemon.")
+    try:
+        return msgspec.convert(table, Config)
+    except msgspec.ValidationError as exc:
+        raise errors.BadConfig(f"{path}: {exc}", path=path) from exc
+
+
+def _refuse_unknown(table: Mapping[str, object], known: type[msgspec.Struct], path: str, prefix: str) -> None:
+    names = known.__struct_fields__
+    for key in table:
+        if key not in names:
+            near = difflib.get_close_matches(key, names, n=1)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"there are {', '.join(prefix + name for name in names)}"
+            raise errors.BadConfig(f"{path}: unknown key {prefix}{key}; {hint}", path=path, key=f"{prefix}{key}")
+
+
+def _home(path: str | None, env: Mapping[str, str]) -> str | None:
+    """Returns the path with a leading `~/` as the environment's home; a shell expands it on the command line, nobody does in a file."""
+    if path is not None and path.startswith("~/") and env.get("HOME"):
+        return os.path.join(env["HOME"], path[2:])
+    return path

@@ -1,0 +1,12 @@
+"""The program `rewindd`. It loads everything that the daemon needs, so that an upgrade beneath a running one cannot break it."""
+
+import os
+import sys
+
+from rewindd.daemon.start import run
+from rewindd.service.running import running
+
+
+def main() -> int:
+    """Runs the daemon; returns its exit status."""
+    return run(sys.argv[1:], os.environ, running)

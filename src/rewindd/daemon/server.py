@@ -1,0 +1,389 @@
+"""The daemon's end of the wire: one ROUTER socket, one reader, a task for each request.
+
+It owns the socket and its context. It knows frames, routes and limits; what a request means is the service's. Rules, from what
+is measured of zmq.asyncio (docs/design.md): nothing is awaited between receiving and handing over; only anyio scopes cancel a
+receive; no send ever waits, so a client that does not read hurts nobody but itself.
+"""
+
+import errno
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import zmq
+import zmq.asyncio
+import zmq.utils.garbage
+from anyio.abc import TaskGroup
+
+from rewindd import errors
+from rewindd.daemon import endpoint, log, peers
+from rewindd.protocol import wire
+from rewindd.protocol.requests import Request
+from rewindd.protocol.wire import Progress
+
+_log = logging.getLogger(__name__)
+#: pyzmq imports it with the first reply that is sent without a copy; the daemon imports nothing late.
+_IMPORTED = zmq.utils.garbage
+
+#: A frame above this ends its connection, so that nobody makes us allocate at will. It is above what is taken, so that a body of
+#: 64 MiB, the largest reply and a likely mistake, still gets its `too-large`.
+MAX_FRAME_BYTES = wire.MAX_REPLY_BYTES + (64 << 10)
+#: Messages per peer that wait in libzmq; with what a connection may have in hand, and as many progress frames, nothing is dropped.
+SEND_MESSAGES = 2 * peers.MAX_OF_CONNECTION
+RECEIVE_MESSAGES = peers.MAX_OF_CONNECTION
+#: Who connects and says nothing has this long a descriptor of ours (libzmq's default is 30 s).
+HANDSHAKE_MS = 2000
+#: Replies just handed over are lost at 0 (measured: 1 of 50 of 1 MB), none at this.
+LINGER_MS = 1000
+#: A client's timeout bounds silence: so a long request speaks this often.
+PROGRESS_S = 1.0
+#: From the stop signal on, requests in hand have this long. The unit's TimeoutStopSec is above it and LINGER_MS together.
+DRAIN_S = 10.0
+#: Bodies above this are decoded in a thread: 8 million paths take seconds. Two at a time, so they do not crowd the service's threads out.
+_LARGE_BYTES = 64 << 10
+_LARGE_AT_ONCE = 2
+#: Replies above this are sent without a copy, and count as unread until libzmq has written them.
+_LARGE_REPLY_BYTES = 1 << 20
+#: Start of a body that is not taken, to find its id in.
+_START_BYTES = 1024
+
+
+class Service(Protocol):
+    """What the server asks to carry requests out."""
+
+    async def answer(self, request: Request, body: bytes, report: Callable[[Progress], None]) -> bytes:
+        """Returns the reply's encoded fields. `report` may be called from any thread, as often as it likes."""
+        ...
+
+    def is_needed(self) -> bool:
+        """Returns whether a session or window is active."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Counts:
+    """What happened to messages, since the start."""
+
+    requests: int = 0
+    refused: int = 0
+    unroutable: int = 0
+    foreign: int = 0
+    gone: int = 0
+    slow: int = 0
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Flight:
+    """A request in hand."""
+
+    route: tuple[bytes, ...]
+    peer: peers.Peer | None
+    size: int
+    id: wire.RequestId | None = None
+    op: str = "-"
+    began_s: float = field(default_factory=time.monotonic)
+    speaks_s: float = 0.0
+    progress: Progress | None = None
+    landed: bool = False
+
+    def report(self, progress: Progress) -> None:
+        """Keeps the last word; the next progress frame says it. Callable from any thread: it is one assignment."""
+        self.progress = progress
+
+
+class Server:
+    """Binds when made; `serve` runs until `stop`; `close` ends it, and is called whatever happened before.
+
+    All methods belong to the event loop's thread.
+    """
+
+    def __init__(self, path: str, inherited: int | None = None, *, drain_s: float = DRAIN_S) -> None:
+        """Binds at `path`, where `endpoint` made way, or takes the listening descriptor `inherited`.
+
+        Raises:
+            OSError: the path cannot be bound.
+        """
+        self.counts = Counts()
+        self.last_request_s = time.monotonic()
+        self._path, self._drain_s = path, drain_s
+        self._in_hand, self._unread = peers.InHand(), peers.Unread()
+        self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
+        self._due: deque[_Flight] = deque()
+        self._became_due = anyio.Event()
+        self._landed = anyio.Event()
+        self._accepting, self._draining = anyio.CancelScope(), anyio.CancelScope(shield=True)
+        self._stopping = False
+        self._context = zmq.asyncio.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+        try:
+            self._made = _bind(self._socket, path, inherited)
+        except zmq.ZMQError as exc:
+            self._context.destroy(linger=0)
+            raise OSError(exc.errno, f"cannot listen on {path!r}: {exc.strerror}") from exc
+
+    @property
+    def is_idle(self) -> bool:
+        """True while no request is in hand."""
+        return not len(self._in_hand)
+
+    def stop(self) -> None:
+        """Reads no more; `serve` drains and returns. The second call ends the drain. May be called before `serve`."""
+        if self._stopping:
+            self._draining.cancel()
+        self._stopping = True
+        self._accepting.cancel()
+
+    async def serve(self, service: Service) -> None:
+        """Answers requests until `stop`, then waits for those in hand, `drain_s` at most, and cancels the rest.
+
+        Raises:
+            RuntimeError: reading ended though nobody asked; an unheard daemon must not look like one that was stopped.
+        """
+        async with anyio.create_task_group() as flights:
+            flights.start_soon(self._speak)
+            with self._accepting:
+                await self._read(service, flights)
+            if self._stopping:
+                await self._drain()
+            flights.cancel_scope.cancel()
+        if not self._stopping:
+            raise RuntimeError("the reader ended without being asked to")
+
+    async def close(self) -> None:
+        """Sends what was handed over (`LINGER_MS` at most), gives the socket and its path back. Shielded; may be called twice."""
+        with anyio.CancelScope(shield=True):
+            self._socket.close()
+            # In a thread: it blocks while the last replies leave.
+            await anyio.to_thread.run_sync(self._end)
+
+    def _end(self) -> None:
+        self._context.term()
+        if self._made is not None:
+            endpoint.remove(self._path, self._made)
+            self._made = None
+
+    async def _read(self, service: Service, flights: TaskGroup) -> None:
+        while True:
+            self._admit(await self._socket.recv_multipart(copy=False), service, flights)
+            # A receive that finds a message waiting does not yield; under a flood nobody else would run. Nothing is held here.
+            await anyio.lowlevel.checkpoint()
+
+    def _admit(self, frames: Sequence[bytes] | Sequence[zmq.Frame], service: Service, flights: TaskGroup) -> None:
+        message = cast("Sequence[zmq.Frame]", frames)
+        try:
+            route = _route(message)
+        except wire.Unroutable as exc:
+            self.counts.unroutable += 1
+            _log.debug("dropped: %s", exc)
+            return
+        frame = message[-1]
+        flight = _Flight(route=route, peer=_peer(frame), size=len(frame))
+        if peers.is_foreign(flight.peer):
+            self.counts.foreign += 1
+            _log.warning("dropped: a message of another user (uid %d)", flight.peer.uid if flight.peer else -1)
+            return
+        self.last_request_s = flight.began_s
+        self.counts.requests += 1
+        try:
+            body = self._take(flight, frame)
+        except errors.RewinddError as error:
+            self.counts.refused += 1
+            self._refuse(flight, error)
+            return
+        flights.start_soon(self._carry_out, flight, body, service)
+
+    def _take(self, flight: _Flight, frame: zmq.Frame) -> bytes:
+        """Returns the body of a request that is now in hand; looks no closer at one than it must to refuse it."""
+        if flight.size > wire.MAX_REQUEST_BYTES:
+            flight.id = wire.decode_id(bytes(frame.buffer[:_START_BYTES]))
+            raise wire.too_large(flight.size)
+        full = self._in_hand.take(flight.route[0], flight.peer, flight.size)
+        if full is not None:
+            flight.id = wire.decode_id(bytes(frame.buffer[:_START_BYTES]))
+            raise errors.Busy(f"{full}; await an answer first, then ask again")
+        try:
+            body = frame.bytes
+            envelope = self._envelope(flight, body)
+        except BaseException:
+            self._in_hand.give_back(flight.route[0], flight.peer, flight.size)
+            raise
+        flight.id, flight.op = envelope.id, envelope.op
+        return body
+
+    def _envelope(self, flight: _Flight, body: bytes) -> wire.Envelope:
+        try:
+            return wire.decode_envelope(body)
+        except errors.RewinddError:
+            flight.id = wire.decode_id(body)
+            raise
+
+    async def _carry_out(self, flight: _Flight, body: bytes, service: Service) -> None:
+        log.request.set(f"{flight.op}/{flight.id!a}")
+        try:
+            reply, code = await self._answer(flight, body, service)
+        finally:
+            flight.landed = True
+            self._in_hand.give_back(flight.route[0], flight.peer, flight.size)
+            if self.is_idle:
+                self._landed.set()
+        self._reply(flight, reply, code)
+
+    async def _answer(self, flight: _Flight, body: bytes, service: Service) -> tuple[bytes, str]:
+        """Returns the reply's body, and the error's code or `-`."""
+        assert flight.id is not None
+        try:
+            request = await self._decode(flight, body)
+            if request.progress:
+                self._will_speak(flight)
+            reply = wire.seal(flight.id, await service.answer(request, body, flight.report))
+            if len(reply) > wire.MAX_REPLY_BYTES:
+                raise errors.TooLarge(
+                    f"the answer to {flight.op} has {len(reply)} bytes, and {wire.MAX_REPLY_BYTES} fit; ask for less at once",
+                    limit=wire.MAX_REPLY_BYTES,
+                )
+        except errors.RewinddError as error:
+            return wire.encode_error(flight.id, error), error.code
+        except Exception:  # noqa: BLE001 - a bug in one request must not end the others; its traceback stays here
+            _log.exception("a bug, in %s", flight.op)
+            bug = errors.InternalError(f"a bug in rewindd, in {flight.op}; the daemon's log has the traceback")
+            return wire.encode_error(flight.id, bug), bug.code
+        return reply, "-"
+
+    async def _decode(self, flight: _Flight, body: bytes) -> Request:
+        if flight.size <= _LARGE_BYTES:
+            return wire.decode_request(body, flight.op)
+        return await anyio.to_thread.run_sync(wire.decode_request, body, flight.op, limiter=self._large)
+
+    def _refuse(self, flight: _Flight, error: errors.RewinddError) -> None:
+        self._reply(flight, wire.encode_error(flight.id, error), error.code)
+
+    def _reply(self, flight: _Flight, body: bytes, code: str) -> None:
+        """Sends the reply, and writes the request's one line. An id is the caller's text, so it is quoted and ASCII here."""
+        fate = self._send(flight.route, body)
+        took_ms = (time.monotonic() - flight.began_s) * 1000
+        _log.info(
+            "request op=%s id=%a peer_pid=%s ms=%.1f outcome=%s code=%s bytes_in=%d bytes_out=%d reply=%s",
+            flight.op,
+            flight.id,
+            flight.peer.pid if flight.peer else "-",
+            took_ms,
+            "ok" if code == "-" else "error",
+            code,
+            flight.size,
+            len(body),
+            fate,
+        )
+
+    def _send(self, route: tuple[bytes, ...], body: bytes) -> str:
+        """Sends without ever waiting; returns `sent`, `gone` (the client left) or `slow` (it does not read: the message is dropped).
+
+        Raises:
+            zmq.ZMQError: the socket is broken.
+        """
+        large = len(body) > _LARGE_REPLY_BYTES
+        if large and not self._unread.has_room(route[0], len(body)):
+            self.counts.slow += 1
+            return "slow"
+        sent = cast("_Done", self._socket.send_multipart([*route, body], flags=zmq.NOBLOCK, copy=not large, track=large))
+        error = sent.exception()
+        if error is None:
+            if large:
+                self._unread.add(route[0], sent.result(), len(body))
+            return "sent"
+        if isinstance(error, zmq.Again):
+            self.counts.slow += 1
+            return "slow"
+        if isinstance(error, zmq.ZMQError) and error.errno == errno.EHOSTUNREACH:
+            self.counts.gone += 1
+            return "gone"
+        raise error
+
+    def _will_speak(self, flight: _Flight) -> None:
+        flight.speaks_s = anyio.current_time() + PROGRESS_S
+        self._due.append(flight)
+        self._became_due.set()
+
+    async def _speak(self) -> None:
+        """Sends each long request's progress when it is due. All wait equally long, so the queue is in order of time."""
+        while True:
+            if not self._due:
+                self._became_due = anyio.Event()
+                await self._became_due.wait()
+            flight = self._due.popleft()
+            if not flight.landed:
+                await anyio.sleep_until(flight.speaks_s)
+                self._say(flight)
+
+    def _say(self, flight: _Flight) -> None:
+        if flight.landed or flight.id is None:
+            return
+        said = flight.progress or Progress(done=0, total=0, what=flight.op)
+        self._send(flight.route, wire.encode_progress(flight.id, said))
+        self._will_speak(flight)
+
+    async def _drain(self) -> None:
+        if self.is_idle:
+            return
+        self._landed = anyio.Event()
+        self._draining.deadline = anyio.current_time() + self._drain_s
+        with self._draining:
+            await self._landed.wait()
+        if self._draining.cancelled_caught:
+            _log.warning("%d requests were still in hand when the time to drain was over", len(self._in_hand))
+
+
+class _Done(Protocol):
+    """A future that is done, which is what a send that must not wait returns."""
+
+    def exception(self) -> BaseException | None: ...
+
+    def result(self) -> zmq.MessageTracker: ...
+
+
+def _bind(socket: zmq.asyncio.Socket, path: str, inherited: int | None) -> tuple[int, int] | None:
+    """Sets what must be set before bind, and binds. Returns what the socket file is; None when it is not ours to remove."""
+    socket.setsockopt(zmq.LINGER, LINGER_MS)
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+    socket.setsockopt(zmq.SNDHWM, SEND_MESSAGES)
+    socket.setsockopt(zmq.RCVHWM, RECEIVE_MESSAGES)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+    # Ignored after bind (measured). Deprecated in favour of ZAP, but a second fence that costs nothing.
+    socket.setsockopt(zmq.IPC_FILTER_UID, os.getuid())
+    address = _address(path)
+    if inherited is not None:
+        socket.setsockopt(zmq.USE_FD, inherited)
+        socket.bind(address)
+        return None
+    socket.bind(address)
+    os.chmod(path, 0o600)
+    return endpoint.identity(path)
+
+
+def _address(path: str) -> str:
+    """Returns the address to bind; as bytes where the path is not UTF-8, which pyzmq takes but words its errors wrongly for."""
+    address = f"ipc://{path}"
+    encoded = os.fsencode(address)
+    return address if encoded == address.encode("utf-8", "replace") else cast("str", encoded)
+
+
+def _route(frames: Sequence[zmq.Frame]) -> tuple[bytes, ...]:
+    """Returns the way back. Raises Unroutable, without a look at the content of what is too many or too long."""
+    if len(frames) > wire.MAX_FRAMES or any(len(frame) > wire.MAX_ID_BYTES * 2 for frame in frames[:-1]):
+        raise wire.Unroutable(f"{len(frames)} frames")
+    route, _ = wire.split_route([*(frame.bytes for frame in frames[:-1]), b"", b""][: len(frames)])
+    return route
+
+
+def _peer(frame: zmq.Frame) -> peers.Peer | None:
+    try:
+        return peers.parse_address(str(frame.get("Peer-Address")))
+    except zmq.ZMQError:
+        return None

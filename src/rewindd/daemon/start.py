@@ -1,0 +1,109 @@
+"""From a command line to a running daemon and its exit status: what is done once, in order, before the event loop."""
+
+import argparse
+import logging
+import os
+import resource
+import sys
+from collections.abc import MutableMapping, Sequence
+from contextlib import ExitStack
+
+import anyio
+
+from rewindd import __version__, errors, faults
+from rewindd.daemon import activation, config, endpoint, lock, log
+from rewindd.daemon.config import Given, Settings
+from rewindd.daemon.life import Running, live
+from rewindd.daemon.notify import Notifier
+
+_log = logging.getLogger(__name__)
+
+#: sysexits(3), as INTERFACE gives them to `rewindctl`; everything else is 1.
+_EXITS: tuple[tuple[type[errors.RewinddError], int], ...] = (
+    (errors.BadConfig, 78),
+    (errors.NotPermitted, 77),
+    (errors.BusyError, 75),
+)
+
+
+def run(arguments: Sequence[str], env: MutableMapping[str, str], running: Running) -> int:
+    """Runs the daemon in the foreground until it is asked to end; returns the exit status, 0 when it was asked.
+
+    Takes from `env` the variables that are for this process alone. Exits itself on a wrong command line (2) and `--version` (0).
+    """
+    given = _parse(arguments)
+    os.umask(0o077)
+    _raise_descriptor_limit()
+    try:
+        _arm_faults(env)
+        settings = config.settle(given, env, os.getuid())
+        log.begin(settings.log_level, env)
+        _live(settings, env, running)
+    except (errors.RewinddError, OSError, ExceptionGroup) as raised:
+        return _explain(_single(raised))
+    return 0
+
+
+def _live(settings: Settings, env: MutableMapping[str, str], running: Running) -> None:
+    """Takes both locks, then lives. The locks outlast the socket and the store."""
+    notifier = Notifier(env)
+    ends_when_idle = env.pop("REWINDD_STARTED_BY", "") == "autostart"
+    endpoint.check_length(settings.socket)
+    inherited = activation.inherited(env, settings.socket)
+    with ExitStack() as locks:
+        endpoint.private_directory(os.path.dirname(settings.socket))
+        locks.enter_context(lock.held(f"{settings.socket}.lock", f"socket {settings.socket}"))
+        os.makedirs(settings.data_dir, mode=0o700, exist_ok=True)
+        locks.enter_context(lock.held(os.path.join(settings.data_dir, "lock"), f"data directory {settings.data_dir}"))
+        if inherited is None:
+            endpoint.make_way(settings.socket)
+        anyio.run(_alive, settings, inherited, running, notifier, ends_when_idle)
+
+
+def _single(raised: Exception) -> Exception:
+    """Returns the one error within, which a task group wraps."""
+    while isinstance(raised, ExceptionGroup) and len(raised.exceptions) == 1:
+        raised = raised.exceptions[0]
+    return raised
+
+
+def _explain(error: Exception) -> int:
+    """Says on stderr why there is no daemon, and returns the exit status."""
+    if isinstance(error, (errors.RewinddError, OSError)):
+        print(f"rewindd: {error}", file=sys.stderr)
+        return next((status for kind, status in _EXITS if isinstance(error, kind)), 1)
+    _log.error("ended by a bug", exc_info=error)
+    return 1
+
+
+async def _alive(settings: Settings, inherited: int | None, running: Running, notifier: Notifier, ends_when_idle: bool) -> None:
+    await live(settings, inherited, running, notifier, ends_when_idle=ends_when_idle)
+
+
+def _parse(arguments: Sequence[str]) -> Given:
+    parser = argparse.ArgumentParser(
+        prog="rewindd", description="The daemon that keeps the work of coding agents safe. It stays in the foreground.", allow_abbrev=False
+    )
+    parser.add_argument("--socket", metavar="PATH", help="where to listen (REWINDD_SOCKET; in the runtime directory)")
+    parser.add_argument("--data-dir", metavar="DIR", help="where the store is (REWINDD_DATA_DIR; in the XDG data directory)")
+    parser.add_argument("--config", metavar="FILE", help="the configuration (REWINDD_CONFIG; in the XDG configuration directory)")
+    parser.add_argument("--log-level", choices=config.LOG_LEVELS, help="what to log to stderr (info)")
+    parser.add_argument("--version", action="version", version=f"rewindd {__version__}")
+    found = parser.parse_args(arguments)
+    return Given(socket=found.socket, data_dir=found.data_dir, config=found.config, log_level=found.log_level)
+
+
+def _raise_descriptor_limit() -> None:
+    """Each client is a descriptor, and libzmq aborts the process when accept finds none left (libzmq #1306)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _arm_faults(env: MutableMapping[str, str]) -> None:
+    spec = env.pop("REWINDD_FAULTS", "")
+    if not spec:
+        return
+    try:
+        faults.arm(faults.from_spec(spec))
+    except ValueError as exc:
+        raise errors.BadConfig(str(exc)) from exc

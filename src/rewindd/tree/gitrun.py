@@ -1,0 +1,89 @@
+"""Running git as a calculator: no program of the repository, of its configuration or of the environment runs with it.
+
+docs/design.md, "git is run with": a repository's configuration may name programs (`core.fsmonitor`, hooks, drivers, filters,
+transports), and the daemon looks at repositories that it knows nothing about.
+"""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import NamedTuple
+
+#: As a shell says them: the program is not there; it did not end in time.
+MISSING = 127
+TIMED_OUT = 124
+
+#: Options that switch off what a repository's configuration could start; they win over every configuration file.
+_HARDENED = (
+    "--no-pager",
+    "--literal-pathspecs",
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "core.untrackedCache=false"),
+    *("-c", "core.alternateRefsCommand="),
+    *("-c", "diff.external="),
+    *("-c", "gc.auto=0"),
+    *("-c", "maintenance.auto=false"),
+)
+#: GIT_ALLOW_PROTOCOL: a partial clone's missing objects would be fetched, by a transport that the configuration names.
+_ENVIRONMENT = {
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "LC_ALL": "C",
+}
+_KEPT = ("PATH",)
+#: Where git finds the user's `core.excludesFile` (gitignore(5)).
+_KEPT_FOR_USER = ("PATH", "HOME", "XDG_CONFIG_HOME")
+
+
+class GitRun(NamedTuple):
+    """How git ended, and what it wrote on stdout. `returncode` may be `MISSING` or `TIMED_OUT`, negative for a signal."""
+
+    returncode: int
+    stdout: bytes
+
+
+def run_git(args: Sequence[str], *, cwd: str, stdin: bytes | None = None, timeout_s: float, user_config: bool = False) -> GitRun:
+    """Runs git and waits for it; blocks for `timeout_s` at most, then kills it.
+
+    Args:
+        args: the command and its arguments; for a diff pass `--no-ext-diff --no-textconv` with it.
+        cwd: where it runs. Without `user_config` no repository above it is found, so a private directory is outside all.
+        stdin: what it reads; None for nothing.
+        timeout_s: how long it may take, seconds.
+        user_config: the user's and the system's configuration count, and `cwd` may lie in a repository: for ignore rules.
+    """
+    command = ["git", *_HARDENED, *args]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env=_environment(os.environ, cwd, user_config=user_config),
+            input=b"" if stdin is None else stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return GitRun(TIMED_OUT, b"")
+    except OSError:
+        return GitRun(MISSING, b"")
+    return GitRun(done.returncode, done.stdout)
+
+
+def _environment(inherited: Mapping[str, str], cwd: str, *, user_config: bool) -> dict[str, str]:
+    kept = {name: inherited[name] for name in (_KEPT_FOR_USER if user_config else _KEPT) if name in inherited}
+    if user_config:
+        return kept | _ENVIRONMENT
+    private = {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CEILING_DIRECTORIES": str(PurePath(os.path.realpath(cwd)).parent),
+        "HOME": "/nonexistent",
+    }
+    return kept | _ENVIRONMENT | private

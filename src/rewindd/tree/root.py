@@ -1,0 +1,134 @@
+"""The workspace's root, held by a descriptor, and the directories below it.
+
+Every file of a workspace is reached from here, one component at a time, without following a link: a path that is swapped
+for a link while we work leads nowhere. Knows nothing of versions.
+"""
+
+import errno
+import os
+import stat
+from collections import OrderedDict
+from types import TracebackType
+from typing import Self
+
+from rewindd.errors import OutsideWorkspace, UnknownWorkspace
+from rewindd.paths import ROOT, RelPath
+
+#: Directory descriptors kept open at once, of the 1,024 that a process may have by default (getrlimit(2)) and 64 sessions share.
+#: At least 4: a rename holds two at once.
+CACHED_DIRECTORIES = 64
+
+#: O_PATH: needs no read permission on the directory, only search permission on the way.
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LISTABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Root:
+    """An open workspace. Belongs to one thread at a time and to one piece of work: open it, work, close it.
+
+    A directory's descriptor stays the same directory when somebody moves it away meanwhile; hence the short life.
+    """
+
+    def __init__(self, path: str, fd: int) -> None:
+        self.path = path
+        self._fd = fd
+        self._cached: OrderedDict[str, int] = OrderedDict()
+
+    @classmethod
+    def open(cls, path: str, device: int, inode: int) -> Self:
+        """Opens the root, if it still is the directory that was made a workspace.
+
+        Raises:
+            UnknownWorkspace: it is gone, cannot be reached, is no directory, or is another directory now.
+        """
+        try:
+            fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as exc:
+            why = (exc.strerror or "cannot be opened").lower()
+            raise UnknownWorkspace(f"the workspace {path!r} cannot be used: {why}; open a session where it is now", root=path) from exc
+        found = os.fstat(fd)
+        if (found.st_dev, found.st_ino) != (device, inode):
+            os.close(fd)
+            raise UnknownWorkspace(f"{path!r} is another directory than the workspace was; open a session there again", root=path)
+        return cls(path, fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes every descriptor; twice does no harm."""
+        self.forget(ROOT)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def directory(self, path: RelPath) -> int:
+        """Returns an O_PATH descriptor of the directory, for `dir_fd`; it belongs to this Root, do not close it.
+
+        It stays valid over the next `CACHED_DIRECTORIES - 1` calls at least.
+
+        Raises:
+            FileNotFoundError: it, or a directory on the way, does not exist.
+            NotADirectoryError: it, or a part on the way, is a file.
+            OutsideWorkspace: it, or a part on the way, is a symlink.
+            OSError: permission, or anything else that openat(2) can say.
+        """
+        if path == ".":
+            return self._fd
+        cached = self._cached.get(path)
+        if cached is not None:
+            self._cached.move_to_end(path)
+            return cached
+        return self._descend(path)
+
+    def listable(self, path: RelPath) -> int:
+        """Returns a new descriptor of the directory that can be listed and synced; the caller closes it.
+
+        Raises:
+            OSError: as `directory`, and without read permission.
+            OutsideWorkspace: as `directory`.
+        """
+        return os.open(".", _LISTABLE, dir_fd=self.directory(path))
+
+    def forget(self, path: RelPath) -> None:
+        """Closes the descriptors of that directory and of all below: the next `directory` looks again."""
+        for name in [name for name in self._cached if RelPath(name).below(path)]:
+            os.close(self._cached.pop(name))
+
+    def _descend(self, path: RelPath) -> int:
+        """Opens from the nearest cached ancestor downwards; a loop, because a path may have 2,000 parts."""
+        missing = [path]
+        above = path.parent
+        while above != "." and above not in self._cached:
+            missing.append(above)
+            above = above.parent
+        fd = self.directory(above)
+        for step in reversed(missing):
+            fd = self._keep(step, _open_directory(step, fd))
+        return fd
+
+    def _keep(self, path: RelPath, fd: int) -> int:
+        self._cached[path] = fd
+        if len(self._cached) > CACHED_DIRECTORIES:
+            os.close(self._cached.popitem(last=False)[1])
+        return fd
+
+
+def _open_directory(path: RelPath, parent_fd: int) -> int:
+    name = path.name
+    try:
+        return os.open(name, _DIRECTORY, dir_fd=parent_fd)
+    except OSError as exc:
+        if exc.errno not in (errno.ENOTDIR, errno.ELOOP) or not _is_link(name, parent_fd):
+            raise
+        raise OutsideWorkspace(f"{path!r} is a symlink; rewindd does not follow it, name what it points to", path=str(path)) from exc
+
+
+def _is_link(name: str, parent_fd: int) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
