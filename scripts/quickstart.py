@@ -149,9 +149,9 @@ def run(directory: Path) -> None:
     root, socket = directory / "project", directory / "run" / "rewindd.sock"
     root.mkdir()
     say(f"1. {copy_sources(root)} files of Python's own library, copied to {root}")
-    arguments = [sys.executable, "-m", "rewindd.daemon", "--socket", str(socket), "--data-dir", str(directory / "data"), "--log-level", "WARNING"]
+    arguments = [sys.executable, "-m", "rewindd.daemon", "--socket", str(socket), "--data-dir", str(directory / "data"), "--log-level", "warning"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REWINDD_")}
-    daemon = subprocess.Popen(arguments, env=environment | {"REWINDD_CONFIG": str(directory / "none.toml")})
+    daemon = subprocess.Popen(arguments, env=environment | {"XDG_CONFIG_HOME": str(directory)})
     try:
         wait_for(socket, daemon)
         anyio.run(main_job, socket, root)

@@ -91,7 +91,8 @@ def _details(message: str, fields: dict[str, object]) -> list[str]:
 def _print_error(run: Invocation, code: str, message: str, fields: dict[str, object]) -> None:
     from rewindd.cli.render.json import line, plain
 
-    run.screen.print(line({"error": plain({**fields, "code": code, "message": message})}))
+    error = {"code": code, "message": message}
+    run.screen.print(line({"error": plain({**error, **fields, **error})}))
 
 
 def _discard_stdout() -> None:

@@ -102,9 +102,7 @@ class Client:
         """Returns when there is a connection. Raises Unavailable when there is none in time."""
         await self._link.contact(self._caller.exchange(Ping(), replies.Pong))
 
-    async def ask(
-        self, request: Request, expected: type[R], *, timeout_s: float | None = None, on_progress: OnProgress | None = None
-    ) -> R:
+    async def ask(self, request: Request, expected: type[R], *, timeout_s: float | None = None, on_progress: OnProgress | None = None) -> R:
         """Sends one request and returns its reply. `timeout_s` bounds the silence, not the work. Raises even if not `required`.
 
         Raises:
@@ -122,9 +120,7 @@ class Client:
                 while run.call is not None:
                     try:
                         call = run.call
-                        exchange = partial(
-                            self._caller.exchange, call.request, call.expected, timeout_s=timeout_s, usual_s=work.timeout_s
-                        )
+                        exchange = partial(self._caller.exchange, call.request, call.expected, timeout_s=timeout_s, usual_s=work.timeout_s)
                         reply = await self._ask(exchange)
                     except RewinddError as exc:
                         run.throw(exc)

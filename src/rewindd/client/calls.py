@@ -10,7 +10,7 @@ from rewindd import errors
 from rewindd.client import gaps
 from rewindd.client.exchange import SNAPSHOT_TIMEOUT_S
 from rewindd.client.history import BATCH_BYTES, size_bytes
-from rewindd.client.seat import Seat, Steps, Work, ask, change, named, ready
+from rewindd.client.seat import Seat, Steps, Work, ask, ask_in, change, named, ready
 from rewindd.client.seat import flush as flush_steps
 from rewindd.paths import FsText
 from rewindd.protocol import replies, requests
@@ -36,48 +36,51 @@ def open_session(seat: Seat) -> Work[None]:
 def snapshot(seat: Seat, paths: Sequence[AnyPath]) -> Work[replies.Snapshots]:
     """Keeps the paths' present state, and claims them."""
     given = [fs_text(path) for path in paths]
-
-    def steps() -> Steps[replies.Snapshots]:
-        return (yield from ask(requests.TakeSnapshot(session=seat.id, paths=named(seat, given)), replies.Snapshots))
-
-    return Work(steps=steps(), placeholder=lambda reason: gaps.no_snapshots(given, reason), timeout_s=SNAPSHOT_TIMEOUT_S)
+    return Work(
+        steps=ask_in(seat, lambda: requests.TakeSnapshot(session=seat.id, paths=named(seat, given)), replies.Snapshots),
+        placeholder=lambda reason: gaps.no_snapshots(given, reason),
+        timeout_s=SNAPSHOT_TIMEOUT_S,
+    )
 
 
 def begin_edit(seat: Seat, paths: Sequence[AnyPath]) -> Work[replies.Snapshots]:
     """Keeps the paths' present state, and opens a bracket on them."""
     given = [fs_text(path) for path in paths]
-
-    def steps() -> Steps[replies.Snapshots]:
-        return (yield from ask(requests.BeginEdit(session=seat.id, paths=named(seat, given)), replies.Snapshots))
-
-    return Work(steps=steps(), placeholder=lambda reason: gaps.no_snapshots(given, reason), timeout_s=SNAPSHOT_TIMEOUT_S)
+    return Work(
+        steps=ask_in(seat, lambda: requests.BeginEdit(session=seat.id, paths=named(seat, given)), replies.Snapshots),
+        placeholder=lambda reason: gaps.no_snapshots(given, reason),
+        timeout_s=SNAPSHOT_TIMEOUT_S,
+    )
 
 
 def end_edit(seat: Seat, edit: str) -> Work[int]:
-    """Closes a bracket."""
+    """Closes a bracket; returns how many claims that dropped."""
 
     def steps() -> Steps[int]:
-        return (yield from ask(requests.EndEdit(session=seat.id, edit=edit), replies.Released)).released
+        return (yield from ask_in(seat, lambda: requests.EndEdit(session=seat.id, edit=edit), replies.Released)).released
 
     return Work(steps=steps(), placeholder=lambda reason: 0)
 
 
 def release(seat: Seat, paths: Sequence[AnyPath]) -> Work[int]:
-    """Drops the session's claims."""
+    """Drops the session's claims; returns how many."""
+    given = [fs_text(path) for path in paths]
 
     def steps() -> Steps[int]:
-        given = named(seat, [fs_text(path) for path in paths])
-        return (yield from ask(requests.Release(session=seat.id, paths=given), replies.Released)).released
+        return (yield from ask_in(seat, lambda: requests.Release(session=seat.id, paths=named(seat, given)), replies.Released)).released
 
     return Work(steps=steps(), placeholder=lambda reason: 0)
 
 
 def pending(seat: Seat, paths: Sequence[AnyPath], *, patch: bool) -> Work[list[replies.FileDiff]]:
     """Asks for the session's own changes since its head."""
+    given = [fs_text(path) for path in paths]
+
+    def make() -> Request:
+        return requests.ListPending(session=seat.id, paths=named(seat, given), patch=patch)
 
     def steps() -> Steps[list[replies.FileDiff]]:
-        given = named(seat, [fs_text(path) for path in paths])
-        return (yield from ask(requests.ListPending(session=seat.id, paths=given, patch=patch), replies.Changes)).changes
+        return (yield from ask_in(seat, make, replies.Changes)).changes
 
     return Work(steps=steps(), placeholder=lambda reason: [])
 
@@ -113,7 +116,7 @@ def checkpoints(seat: Seat, limit: int | None) -> Work[list[replies.Summary]]:
     """Asks for the session's newest checkpoints."""
 
     def steps() -> Steps[list[replies.Summary]]:
-        return (yield from ask(requests.ListCheckpoints(session=seat.id, limit=limit), replies.Checkpoints)).checkpoints
+        return (yield from ask_in(seat, lambda: requests.ListCheckpoints(session=seat.id, limit=limit), replies.Checkpoints)).checkpoints
 
     return Work(steps=steps(), placeholder=lambda reason: [])
 
@@ -121,9 +124,11 @@ def checkpoints(seat: Seat, limit: int | None) -> Work[list[replies.Summary]]:
 def load(seat: Seat, position: str, *, content: bool) -> Work[replies.Checkpoint]:
     """Asks for one checkpoint whole."""
 
+    def make() -> Request:
+        return requests.ShowCheckpoint(session=seat.id, position=position, content=content)
+
     def steps() -> Steps[replies.Checkpoint]:
-        asked = requests.ShowCheckpoint(session=seat.id, position=position, content=content)
-        return (yield from ask(asked, replies.CheckpointReply)).checkpoint
+        return (yield from ask_in(seat, make, replies.CheckpointReply)).checkpoint
 
     return Work(steps=steps(), placeholder=lambda reason: gaps.no_checkpoint(seat.id, seat.stats, reason))
 
@@ -153,7 +158,7 @@ def redo(seat: Seat, *, on_conflict: str, dry_run: bool) -> Work[replies.RewindR
 def read_chunk(seat: Seat, blob: str, offset: int) -> Work[replies.Chunk]:
     """Asks for the bytes of a blob from `offset`."""
     return Work(
-        steps=ask(requests.ReadBlob(session=seat.id, blob=blob, offset=offset), replies.Chunk),
+        steps=ask_in(seat, lambda: requests.ReadBlob(session=seat.id, blob=blob, offset=offset), replies.Chunk),
         placeholder=lambda reason: replies.Chunk(data=b"", size=0),
     )
 
@@ -301,4 +306,3 @@ def _words(given: Words | None) -> list[str]:
 
 def _several(paths: AnyPath | Iterable[AnyPath]) -> Iterable[AnyPath]:
     return [paths] if isinstance(paths, (str, bytes, os.PathLike)) else paths
-

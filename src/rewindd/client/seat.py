@@ -133,13 +133,15 @@ def ask(request: Request, expected: type[R]) -> Steps[R]:
     return reply
 
 
+def ask_in(seat: Seat, make: Callable[[], Request], expected: type[R]) -> Steps[R]:
+    """Asks one request in the session, which is opened first where it is not yet: `make` may use the seat."""
+    yield from _enter(seat)
+    return (yield from ask(make(), expected))
+
+
 def ready(seat: Seat) -> Steps[None]:
     """Opens the session where it is not yet, and settles what is in doubt."""
-    if seat.info is None:
-        info = (yield from ask(seat.opening, replies.SessionReply)).session
-        seat.info = info
-        seat.stand(info.head, info.event, info.stats, StatsDelta())
-        seat.history.took((), info.event)
+    yield from _enter(seat)
     if seat.doubt is None:
         return
     try:
@@ -193,6 +195,14 @@ def named(seat: Seat, paths: Iterable[FsText]) -> list[FsText]:
     """Returns the paths, absolute ones by the workspace's real root where the caller reached it by another name."""
     root = str(seat.info.root) if seat.info is not None else "/"
     return [_below_root(path, root) for path in paths]
+
+
+def _enter(seat: Seat) -> Steps[None]:
+    if seat.info is None:
+        info = (yield from ask(seat.opening, replies.SessionReply)).session
+        seat.info = info
+        seat.stand(info.head, info.event, info.stats, StatsDelta())
+        seat.history.took((), info.event)
 
 
 def _record_batch(seat: Seat, batch: list[EventBody]) -> Steps[None]:

@@ -17,6 +17,10 @@ from rewindd.protocol import replies, requests
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+#: Named here because `Session.list` hides the builtin in its class.
+Summaries = list[replies.Summary]
+Diffs = list[replies.FileDiff]
+
 
 class Drive(Protocol):
     """Drives a call to its result: `Client.run`."""
@@ -65,7 +69,7 @@ class Session(Handle):
         """
         return await self._run(calls.save(self._seat, label, checkpoint_id))
 
-    async def list(self, *, limit: int | None = None) -> "list[replies.Summary]":
+    async def list(self, *, limit: int | None = None) -> Summaries:
         """Returns the session's newest checkpoints, oldest first."""
         return await self._run(calls.checkpoints(self._seat, limit))
 
@@ -123,7 +127,7 @@ class Session(Handle):
         """Takes the newest undo back. Raises NothingToUndo when there is none, or a save or rewind came after it."""
         return await self._run(calls.redo(self._seat, on_conflict=on_conflict, dry_run=dry_run))
 
-    async def pending(self, *paths: calls.AnyPath, patch: bool = False) -> "list[replies.FileDiff]":
+    async def pending(self, *paths: calls.AnyPath, patch: bool = False) -> Diffs:
         """Returns the session's own changes since its head; `patch` adds unified diffs."""
         return await self._run(calls.pending(self._seat, paths, patch=patch))
 
@@ -168,21 +172,20 @@ class Session(Handle):
 
     async def open(self) -> None:
         """Opens the session; `Client.session` does it."""
-        await self._drive(calls.open_session(self._seat))
+        await self._run(calls.open_session(self._seat))
 
     async def leave(self, *, quietly: bool) -> None:
         """Tells what is unsent, for at most `LEAVE_S`; `quietly`: a failure is logged, not raised."""
         if not self._seat.has_unsent:
             return
-        with anyio.move_on_after(LEAVE_S, shield=True):
+        with anyio.move_on_after(LEAVE_S, shield=True) as scope:
             try:
                 await self._run(calls.flush(self._seat), timeout_s=LEAVE_S)
             except RewinddError as exc:
                 if not quietly:
                     raise
                 logger.warning("session %s: what was recorded last was not told: %s", self.id, exc.message)
-                return
-        if self._seat.has_unsent and not quietly:
+        if scope.cancelled_caught and not quietly:
             raise OutcomeUnknown(f"session {self.id}: {self.history.unsent} events were not told in {LEAVE_S:g} s")
 
     async def _pieces(self, version: replies.FileVersion) -> AsyncIterator[bytes]:

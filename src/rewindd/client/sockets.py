@@ -54,4 +54,3 @@ def endpoint(socket_path: str) -> str:
     if len(os.fsencode(path)) > places.MAX_SOCKET_BYTES:
         raise errors.BadConfig(f"the socket's path has over {places.MAX_SOCKET_BYTES} bytes: {path}; set REWINDD_SOCKET to a shorter one")
     return f"ipc://{path}"
-

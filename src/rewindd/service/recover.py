@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from rewindd.errors import Busy, UnknownWorkspace
 from rewindd.model.log import OperationStatus
 from rewindd.model.operation import Operation, Step
-from rewindd.model.versions import File, Version
+from rewindd.model.versions import Absent, File, Symlink, Version
 from rewindd.plan.settle import Action, Decision, Settled
 from rewindd.protocol import wire
 from rewindd.protocol.replies import Recovered
@@ -22,8 +22,10 @@ from rewindd.service.applying import StoredContent, close, roll_back, sync
 from rewindd.service.state import State, Tree
 from rewindd.store import answers, operations
 from rewindd.store.database import Connection
-from rewindd.tree.apply import Outcome, apply, sweep
-from rewindd.tree.look import Look, look
+from rewindd.tree.apply import Outcome, apply, rescue, sweep
+from rewindd.tree.leftovers import staged
+from rewindd.tree.look import Hasher, Look, look
+from rewindd.tree.root import Root
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +40,12 @@ class _Found(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
+    """One step as it was found: what is there `now` (None where it cannot be looked at), and what was in its stage."""
+
     step: Step
     found: _Found
     now: Look | None
+    stage: Version | None = None
 
 
 async def recover_all(state: State) -> None:
@@ -62,7 +67,7 @@ async def recover(state: State, tree: Tree, operation: Operation) -> None:
     """
     steps = await state.bridge.transact(lambda db: operations.steps(db, operation.id))
     try:
-        standing = await state.bridge.work(_look, state, tree, operation, steps)
+        standing = await state.bridge.work(_look, tree, operation, steps)
     except UnknownWorkspace as exc:
         raise Busy(f"workspace {tree.workspace.root!r} has an interrupted rewind and is not there; bring it back and try again") from exc
     if operation.status is OperationStatus.APPLIED:
@@ -76,10 +81,7 @@ async def recover(state: State, tree: Tree, operation: Operation) -> None:
 
 
 def _can_finish(standing: Sequence[_Standing]) -> bool:
-    """True when nobody changed a path that is still to be done; nothing tells a path changed before from one changed after, but
-
-    that some other step was done: steps are done in order, and a changed path among undone ones was not reached.
-    """
+    """True when every step that is left is still as it was planned."""
     return all(one.found is not _Found.CHANGED for one in standing)
 
 
@@ -108,9 +110,9 @@ async def _finish(state: State, tree: Tree, operation: Operation, standing: Sequ
 
 async def _take_back(state: State, tree: Tree, operation: Operation, standing: Sequence[_Standing]) -> OperationStatus:
     back = [
-        Step(path=one.step.path, expect=one.step.target, target=one.step.expect, signature=one.now.signature if one.now else None)
+        Step(path=one.step.path, expect=one.step.target, target=one.step.expect, signature=one.now.signature)
         for one in standing
-        if one.found is _Found.DONE and one.step.expect != one.step.target
+        if one.found is _Found.DONE and one.now is not None and one.now.version == one.step.target != one.step.expect
     ]
     if back:
         await state.bridge.work(_apply, state, tree, operation, back)
@@ -136,33 +138,53 @@ def _is_emptied(now: Version, target: Version) -> bool:
     return isinstance(now, File) and isinstance(target, File) and now.size == 0 and target.size > 0
 
 
-def _look(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[_Standing]:
-    """Looks at every step's path, then sweeps what was staged: from here on only the tree and the store count."""
+def _look(tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[_Standing]:
+    """Looks at every step's path, and empties the stages: from here on only the tree and the store count."""
     with tree.root() as root:
-        standing = [_stands(step, found if isinstance(found := look(root, step.path, None, state.blobs), Look) else None) for step in steps]
+        stages = {step.path: staged(root, operation.id, step) for step in steps}
+        rescue(root, operation.id, steps)
         sweep(root, operation.id, [step.path for step in steps])
-    return standing
+        found = [_stands(step, _seen(root, step), stages[step.path]) for step in steps]
+    return [replace(one, found=_Found.DONE) if _was_done(one, found) else one for one in found]
 
 
-def _stands(step: Step, now: Look | None) -> _Standing:
+def _stands(step: Step, now: Look | None, stage: Version | None) -> _Standing:
     if now is None:
-        return _Standing(step, _Found.CHANGED, None)
+        return _Standing(step, _Found.CHANGED, None, stage)
     if now.version == step.target:
-        return _Standing(step, _Found.DONE, now)
-    return _Standing(step, _Found.TO_DO if now.version == step.expect else _Found.CHANGED, now)
+        return _Standing(step, _Found.DONE, now, stage)
+    return _Standing(step, _Found.TO_DO if now.version == step.expect else _Found.CHANGED, now, stage)
+
+
+def _was_done(one: _Standing, all_of_them: Sequence[_Standing]) -> bool:
+    """True where a changed path was done before somebody changed it: its stage holds what was there, or was emptied by the step.
+
+    Stages are made before the first step and removed after the last; so while steps are left, only a step that is done
+    has emptied its stage, and when none is left, all were done.
+    """
+    if one.found is not _Found.CHANGED:
+        return False
+    if one.stage is not None:
+        return one.stage == one.step.expect != one.step.target
+    others = {other.found for other in all_of_them}
+    if _Found.DONE not in others:
+        return False
+    return _Found.TO_DO not in others or (isinstance(one.step.expect, Absent) and isinstance(one.step.target, (File, Symlink)))
+
+
+def _seen(root: Root, step: Step) -> Look | None:
+    found = look(root, step.path, None, Hasher(), keep_bytes=0)
+    return found if isinstance(found, Look) else None
 
 
 def _apply(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[Outcome]:
     with tree.root() as root:
-        fresh = [
-            replace(step, signature=found.signature if isinstance(found := look(root, step.path, None, state.blobs), Look) else None)
-            for step in steps
-        ]
+        fresh = [replace(step, signature=now.signature if (now := _seen(root, step)) is not None else None) for step in steps]
         return apply(root, operation.id, fresh, StoredContent(state, fresh), lambda: False)
 
 
 def _as_found(one: _Standing) -> Outcome:
-    signature = one.now.signature if one.now and one.found is _Found.DONE else None
+    signature = one.now.signature if one.now and one.now.version == one.step.target else None
     return Outcome(path=one.step.path, done=True, reason=None, version=one.step.target, signature=signature)
 
 

@@ -17,7 +17,6 @@ TIMED_OUT = 124
 #: Options that switch off what a repository's configuration could start; they win over every configuration file.
 _HARDENED = (
     "--no-pager",
-    "--literal-pathspecs",
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "core.untrackedCache=false"),
@@ -55,7 +54,8 @@ def run_git(args: Sequence[str], *, cwd: str, stdin: bytes | None = None, timeou
         cwd: where it runs. Without `user_config` no repository above it is found, so a private directory is outside all.
         stdin: what it reads; None for nothing.
         timeout_s: how long it may take, seconds.
-        user_config: the user's and the system's configuration count, and `cwd` may lie in a repository: for ignore rules.
+        user_config: the user's and the system's configuration count, and `cwd` may lie in a repository. For ignore rules only:
+            a command that reads content (`diff`, `status`) would run the filters that the repository's attributes name.
     """
     command = ["git", *_HARDENED, *args]
     try:

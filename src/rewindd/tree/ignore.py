@@ -96,12 +96,13 @@ class GitRules:
         return ignored
 
     def _ask(self, top: RelPath, paths: Sequence[RelPath]) -> set[RelPath] | None:
+        """Asks with `./` before each path: `check-ignore` takes no --literal-pathspecs, and `:(top)x` is a name, not magic."""
         cut = 0 if top == "." else len(top) + 1
-        asked = b"".join(os.fsencode(path[cut:]) + b"\0" for path in paths)
+        asked = b"".join(b"./" + os.fsencode(path[cut:]) + b"\0" for path in paths)
         done = _check_ignore(self._root if top == "." else f"{self._root}/{top}", asked)
         if done.returncode not in (0, 1):
             return None
-        return {_join(top, os.fsdecode(answer)) for answer in done.stdout.split(b"\0") if answer}
+        return {_join(top, os.fsdecode(answer[2:])) for answer in done.stdout.split(b"\0") if answer}
 
     def _top_of(self, directory: RelPath) -> RelPath | None:
         """Returns the top of the nearest repository that holds a directory, ROOT for one that holds the workspace too."""

@@ -45,6 +45,21 @@ def sweep(root: Root, operation: str, directories: Iterable[RelPath]) -> int:
     return removed
 
 
+def staged(root: Root, operation: str, step: Step) -> Version | None:
+    """Returns what lies in a step's stage; None when it has none. Before the step it is the target, after it what was there before.
+
+    For recovery, before `rescue`.
+    """
+    name = stage_name(operation, step.path)
+    for directory in _and_above(step.path.parent):
+        for stage in (name + ASIDE_SUFFIX, name):
+            with suppress(FileNotFoundError, NotADirectoryError, OutsideWorkspace):
+                version = _version(root.directory(directory), stage, step.path)
+                if version != ABSENT:
+                    return version
+    return None
+
+
 def _rescue_step(root: Root, operation: str, step: Step) -> bool:
     rescued, name = False, stage_name(operation, step.path)
     for directory in _and_above(step.path.parent):

@@ -122,10 +122,10 @@ def _confirmed(run: Invocation, request: Rewind) -> str | None:
     if planned.conflicts and request.on_conflict in _FAILING:
         number = count(len(planned.conflicts), "path")
         raise Conflict(f"{number} in conflict, nothing was touched; `--on-conflict keep` leaves them, `overwrite` takes them back")
-    if screen.ask("Files are still being changed. Go on all the same?" if planned.not_quiet else "Go on?"):
+    if screen.ask("Files were changed just now. Go on all the same?" if planned.not_quiet else "Go on?"):
         return planned.plan_id
     if planned.not_quiet:
-        raise NotQuiet("files are being changed right now; nothing was touched, try again when it is quiet, or say --yes")
+        raise NotQuiet("files were changed just now; nothing was touched, try again when it is quiet, or say --yes")
     return None
 
 

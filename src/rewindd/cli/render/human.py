@@ -145,7 +145,7 @@ def _contents(found: Checkpoint, paint: Paint) -> list[str]:
         if after is None or (after.text is None and after.base64 is None):
             continue
         lines += ["", paint(f"== {visible(diff.path)} ==", "bold")]
-        lines.append(visible_lines(after.text) if after.text is not None else f"(binary, {size(after.size or 0)})")
+        lines.append(visible_lines(after.text.removesuffix("\n")) if after.text is not None else f"(binary, {size(after.size or 0)})")
     return lines
 
 

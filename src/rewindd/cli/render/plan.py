@@ -39,7 +39,7 @@ def _details(result: RewindResult, paint: Paint, *, would: bool) -> list[str]:
     lines += _reasons("keep" if would else "kept", result.kept, paint, "cyan")
     lines += _reasons("conflict", result.conflicts, paint, "red")
     if result.not_quiet:
-        lines.append(paint(f"still being changed: {_some(list(result.not_quiet))}", "yellow"))
+        lines.append(paint(f"changed just now: {_some(list(result.not_quiet))}", "yellow"))
     if result.left is not None:
         lines.append(f"left alone: {count(result.left.rows, 'change')} by nobody to {_some(list(result.left.paths))}")
         lines.append(f"  to take them too: {visible(result.left.command)}")

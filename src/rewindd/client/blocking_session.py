@@ -1,0 +1,206 @@
+"""A session's handle in the blocking client. Loads no asyncio and no anyio."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TypeVar, overload
+
+from rewindd.client import calls, contents
+from rewindd.client.handle import LEAVE_S, Handle
+from rewindd.client.seat import Work
+from rewindd.errors import RewinddError
+from rewindd.protocol import replies, requests
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: Named here because `Session.list` hides the builtin in its class.
+Summaries = list[replies.Summary]
+Diffs = list[replies.FileDiff]
+
+
+class Drive(Protocol):
+    """Drives a call to its result: `Client.run`."""
+
+    def __call__(self, work: Work[T], *, timeout_s: float | None = None) -> T:
+        """Returns the call's result."""
+
+
+class Session(Handle):
+    """One agent's conversation in one workspace. Made by `Client.session`; several threads may share it."""
+
+    def __init__(self, drive: Drive, opening: requests.OpenSession, *, required: bool) -> None:
+        super().__init__(opening)
+        self._drive = drive
+        self._required = required
+        self._alone = threading.Lock()
+
+    def snapshot(self, *paths: calls.AnyPath) -> replies.Snapshots:
+        """Keeps each path's present state and claims it, before an edit; durable on return. What cannot be kept is in `skipped`.
+
+        Raises:
+            OutsideWorkspace, NotPermitted, BadRequest: a path is none of the workspace's; nothing was kept.
+        """
+        return self._run(calls.snapshot(self._seat, paths))
+
+    @contextmanager
+    def editing(self, *paths: calls.AnyPath) -> Iterator[replies.Snapshots]:
+        """Snapshots the paths; what becomes of them in the block is the session's."""
+        kept = self._run(calls.begin_edit(self._seat, paths))
+        try:
+            yield kept
+        except BaseException:
+            self._end_edit(kept.edit, quietly=True)
+            raise
+        self._end_edit(kept.edit, quietly=not self._required)
+
+    def save(self, label: str | None = None, *, checkpoint_id: str | None = None) -> replies.Summary:
+        """Makes a checkpoint; durable on return. `incomplete` says what could not be captured.
+
+        Raises:
+            HeadMoved: another handle moved the session; this one has looked again, and can.
+            AlreadyExists: the session has a checkpoint of that id.
+        """
+        return self._run(calls.save(self._seat, label, checkpoint_id))
+
+    def list(self, *, limit: int | None = None) -> Summaries:
+        """Returns the session's newest checkpoints, oldest first."""
+        return self._run(calls.checkpoints(self._seat, limit))
+
+    def load(self, position: str, *, content: bool = False) -> replies.Checkpoint:
+        """Returns a checkpoint whole: the conversation from the session's start, the files since its parent."""
+        return self._run(calls.load(self._seat, position, content=content))
+
+    def rewind(
+        self,
+        position: str,
+        *,
+        plan: str | None = None,
+        before: bool = False,
+        scope: str = "session",
+        restore: calls.Words | None = None,
+        also: calls.Words | None = None,
+        on_conflict: str = "merge",
+        paths: calls.AnyPath | Iterable[calls.AnyPath] = (),
+        dry_run: bool = False,
+    ) -> replies.RewindResult:
+        """Takes work back to a position; `undo` takes that back. With `dry_run` nothing changes, and the plan has a `plan_id`.
+
+        Args:
+            position: a checkpoint's id, label, or prefix; `@`, `@~1`, `@{10m}`.
+            plan: the id of the plan that was looked at; with another one nothing is touched.
+            before: to just before the checkpoint's own edits.
+            scope: `session` (its own work) or `workspace` (everything as it was).
+            restore: `all`, or of `files`, `conversation`, `stats`; where paths are named, `files`.
+            also: `external`: changes of nobody too.
+            on_conflict: `merge`, `fail`, `keep` or `overwrite`.
+
+        Raises:
+            UnknownCheckpoint, AmbiguousCheckpoint: no such position, or several.
+            Conflict: somebody's work is in the way; nothing was touched.
+            HeadMoved: the tree or the session is not as the plan saw it; nothing was touched.
+        """
+        request = calls.rewind_request(
+            position,
+            plan=plan,
+            before=before,
+            scope=scope,
+            restore=restore,
+            also=also,
+            on_conflict=on_conflict,
+            paths=paths,
+            dry_run=dry_run,
+        )
+        return self._run(calls.rewind(self._seat, request))
+
+    def undo(self, operation: str | None = None, *, on_conflict: str = "merge", dry_run: bool = False) -> replies.RewindResult:
+        """Takes the session's newest rewind back, or the named operation. Raises NothingToUndo when there is none."""
+        return self._run(calls.undo(self._seat, operation=operation, on_conflict=on_conflict, dry_run=dry_run))
+
+    def redo(self, *, on_conflict: str = "merge", dry_run: bool = False) -> replies.RewindResult:
+        """Takes the newest undo back. Raises NothingToUndo when there is none, or a save or rewind came after it."""
+        return self._run(calls.redo(self._seat, on_conflict=on_conflict, dry_run=dry_run))
+
+    def pending(self, *paths: calls.AnyPath, patch: bool = False) -> Diffs:
+        """Returns the session's own changes since its head; `patch` adds unified diffs."""
+        return self._run(calls.pending(self._seat, paths, patch=patch))
+
+    def diff(self, path: calls.AnyPath) -> replies.FileDiff | None:
+        """Returns the session's own change of a path since its head, with its patch; None: unchanged or not tracked."""
+        return next(iter(self.pending(path, patch=True)), None)
+
+    def release(self, *paths: calls.AnyPath) -> int:
+        """Drops the session's claims, on the paths or all, and returns how many. Touches no file."""
+        return self._run(calls.release(self._seat, paths))
+
+    def record(self, events: Iterable[calls.GivenEvent]) -> replies.Recorded:
+        """Tells events now, after what `history` has not told; durable on return. The daemon counts them itself."""
+        return self._run(calls.record(self._seat, events))
+
+    @overload
+    def read(self, version: replies.FileVersion) -> bytes: ...
+
+    @overload
+    def read(self, version: replies.FileVersion, *, to: str | os.PathLike[str]) -> int: ...
+
+    def read(self, version: replies.FileVersion, *, to: str | os.PathLike[str] | None = None) -> bytes | int:
+        """Returns a version's content; with `to`, writes it to that file, in pieces, and returns its size in bytes.
+
+        Raises:
+            BadRequest: it is no file and no symlink.
+        """
+        pieces = self._pieces(version)
+        if to is None:
+            return b"".join(pieces)
+        with open(to, "wb") as file:  # noqa: PTH123 - pathlib costs a command line more than the rest of this module
+            return sum(file.write(piece) for piece in pieces)
+
+    def close(self) -> None:
+        """Tells what is unsent and ends the session: its claims are dropped. The handle is of no use after that."""
+        self._run(calls.close(self._seat))
+
+    def open(self) -> None:
+        """Opens the session; `Client.session` does it."""
+        self._run(calls.open_session(self._seat))
+
+    def leave(self, *, quietly: bool) -> None:
+        """Tells what is unsent, waiting for each answer for at most `LEAVE_S`; `quietly`: a failure is logged, not raised."""
+        if not self._seat.has_unsent:
+            return
+        try:
+            self._run(calls.flush(self._seat), timeout_s=LEAVE_S)
+        except RewinddError as exc:
+            if not quietly:
+                raise
+            logger.warning("session %s: what was recorded last was not told: %s", self.id, exc.message)
+
+    def _pieces(self, version: replies.FileVersion) -> Iterator[bytes]:
+        known = contents.inline(version)
+        if known is not None:
+            yield known
+            return
+        offset, blob = 0, contents.blob_of(version)
+        while True:
+            chunk = self._run(calls.read_chunk(self._seat, blob, offset))
+            yield contents.piece(chunk, offset, blob)
+            offset += len(chunk.data)
+            if offset >= chunk.size:
+                return
+
+    def _end_edit(self, edit: str | None, *, quietly: bool) -> None:
+        if edit is None:
+            return
+        try:
+            self._run(calls.end_edit(self._seat, edit), timeout_s=LEAVE_S)
+        except RewinddError as exc:
+            if not quietly:
+                raise
+            logger.warning("session %s: the end of an edit was not told: %s", self.id, exc.message)
+
+    def _run(self, work: Work[T], *, timeout_s: float | None = None) -> T:
+        if not work.alone and self._seat.info is not None:
+            return self._drive(work, timeout_s=timeout_s)
+        with self._alone:
+            return self._drive(work, timeout_s=timeout_s)
