@@ -90,4 +90,8 @@ class Invocation:
             return self._connect
         from rewindd.client.blocking import connect
 
+        if self.settings.verbose:
+            import logging
+
+            logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
         return connect

@@ -1,10 +1,13 @@
 """The options that every command takes, before or after its name, and the classes of command that take them."""
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from rewindd.cli.invocation import Invocation
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 #: Where a command's `-- PATH…` are kept in click's context.
 _PATHS = "rewindd.paths"
@@ -21,6 +24,20 @@ def text(given: str) -> str:
     return given
 
 
+def offer_sessions(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Returns what the shell offers for a session's id. Loaded when Tab is pressed, not before."""
+    from rewindd.cli import complete
+
+    return complete.sessions(ctx, param, incomplete)
+
+
+def offer_positions(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Returns what the shell offers for a position."""
+    from rewindd.cli import complete
+
+    return complete.positions(ctx, param, incomplete)
+
+
 def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
     run = ctx.find_object(Invocation)
     if run is not None and value not in (None, False):
@@ -35,16 +52,22 @@ def _say_version(ctx: click.Context, _param: click.Parameter, value: object) -> 
         ctx.exit()
 
 
-def _option(
-    *names: str, metavar: str | None = None, is_flag: bool = False, check: Callable[[str], str] | None = None, what: str
-) -> click.Option:
-    return click.Option(names, metavar=metavar, is_flag=is_flag, type=check, default=None, help=what, callback=_keep, expose_value=False)
+def _option(*names: str, metavar: str | None = None, is_flag: bool = False, what: str) -> click.Option:
+    return click.Option(names, metavar=metavar, is_flag=is_flag, default=None, help=what, callback=_keep, expose_value=False)
 
 
 GLOBAL: list[click.Parameter] = [
     _option("--socket", metavar="PATH", what="The daemon's socket."),
     _option("-C", "directory", metavar="DIR", what="Act as if started in DIR."),
-    _option("--session", metavar="ID", check=text, what="The session; else $REWINDD_SESSION, else the one open here."),
+    click.Option(
+        ["--session"],
+        metavar="ID",
+        type=text,
+        callback=_keep,
+        expose_value=False,
+        shell_complete=offer_sessions,
+        help="The session; else $REWINDD_SESSION, else the one open here.",
+    ),
     _option("--json", is_flag=True, what="Print JSON."),
     _option("-q", "--quiet", is_flag=True, what="Say less on stderr."),
     _option("-v", "--verbose", is_flag=True, what="Say more on stderr."),

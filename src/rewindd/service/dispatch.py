@@ -3,17 +3,21 @@
 from collections.abc import Awaitable, Callable
 from time import monotonic, monotonic_ns
 
-from rewindd.errors import Expired, UnknownOp
+from rewindd.errors import Busy, Expired, UnknownOp, UnknownSession
 from rewindd.model.session import Session
 from rewindd.protocol import requests, wire
 from rewindd.protocol.replies import Pong, Reply, Stopping
 from rewindd.protocol.requests import Request
 from rewindd.service import conversation, porting, query, rewind, save, sessions, snapshot
+from rewindd.service.locking import locked
 from rewindd.service.state import State
 from rewindd.service.turn import Turn, check_key, digest_of
 
 #: How long a request that was answered is told its first answer again.
 KEPT_NS = 24 * 3600 * 1_000_000_000
+
+#: Requests that go on with a session's work; to look at a closed one and to rewind it needs no opening.
+_NEED_OPEN = (requests.Record, requests.TakeSnapshot, requests.BeginEdit, requests.Save)
 
 
 class Service:
@@ -53,10 +57,22 @@ class Service:
 
     async def _once(self, turn: Turn, act: Callable[[], Awaitable[bytes]]) -> bytes:
         kept = await self._state.bridge.transact(turn.kept) if turn.request.key is not None else None
+        if kept == b"":
+            kept = await self._recovered(turn)
         if kept is not None:
             return kept
         _check_deadline(turn.request)
         return await act()
+
+    async def _recovered(self, turn: Turn) -> bytes | None:
+        """The answer of an operation that began under this key and could not be closed; None when it was taken back."""
+        session = await self._state.session(turn.request.session)
+        tree = await self._state.tree(session.workspace)
+        async with locked(self._state, tree):
+            kept = await self._state.bridge.transact(turn.kept)
+        if kept == b"":
+            raise Busy(f"{turn.request.op}: an interrupted operation has this key and cannot be recovered now; try again")
+        return kept
 
     async def _without_session(self, turn: Turn) -> bytes:
         match turn.request:
@@ -71,6 +87,8 @@ class Service:
     async def _change(self, turn: Turn) -> bytes:
         state = self._state
         session = state.touch(await state.session(turn.request.session))
+        if session.closed_at_ns is not None and isinstance(turn.request, _NEED_OPEN):
+            raise UnknownSession(f"session {session.id!r} is closed; open it again by its id", session=session.id)
         match turn.request:
             case requests.OpenSession() as request:
                 return await sessions.open_session(state, request, turn)

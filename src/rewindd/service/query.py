@@ -7,7 +7,8 @@ from time import monotonic_ns
 
 import rewindd
 from rewindd.errors import BadRequest, UnknownCheckpoint, UnknownWorkspace
-from rewindd.model.ids import SessionId, WorkspaceId
+from rewindd.model.ids import OperationId, SessionId, WorkspaceId
+from rewindd.model.log import Row
 from rewindd.model.session import Session
 from rewindd.model.versions import DIGEST_BYTES, File, Unknown
 from rewindd.paths import FsText, RelPath
@@ -24,7 +25,7 @@ from rewindd.service.save import head_seq
 from rewindd.service.sessions import known
 from rewindd.service.state import State, Tree
 from rewindd.store import blobs as blob_rows
-from rewindd.store import checkpoints, edits, sessions, workspaces
+from rewindd.store import checkpoints, edits, operations, sessions, workspaces
 from rewindd.store.database import Connection
 from rewindd.store.totals import totals
 from rewindd.timeline.delta import PathDelta, delta, unowned
@@ -146,8 +147,9 @@ async def log(state: State, request: requests.ReadLog, session: Session) -> repl
     async with locked(state, tree):
         await _observe_if_there(state, tree, session)
     rows = await state.bridge.transact(lambda db: edits.newest(db, tree.workspace.id, path, request.limit))
-    agents = await _agents(state, (owner for row in rows for owner in row.owner))
-    return replies.Edits(edits=[render.edit(row, agents) for row in rows])
+    doers = await state.bridge.transact(lambda db: _doers(db, rows))
+    agents = await _agents(state, [*(owner for row in rows for owner in row.owner), *doers.values()])
+    return replies.Edits(edits=[render.edit(row, agents, doers) for row in rows])
 
 
 async def read(state: State, request: requests.ReadBlob, session: Session) -> replies.Chunk:
@@ -234,6 +236,13 @@ async def _filled(state: State, version: replies.FileVersion | None) -> replies.
     except UnicodeDecodeError:
         text, encoded = None, base64.b64encode(content).decode()
     return replies.FileVersion(kind=version.kind, mode=version.mode, size=version.size, blob=version.blob, text=text, base64=encoded)
+
+
+def _doers(db: Connection, rows: Iterable[Row]) -> dict[OperationId, SessionId]:
+    """Whose each operation was that wrote some of these rows."""
+    named = {row.operation for row in rows if row.operation is not None}
+    found = (operations.find(db, one) for one in named)
+    return {operation.id: operation.session for operation in found if operation is not None}
 
 
 async def _agents(state: State, ids: Iterable[SessionId]) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from rewindd.model.conversation import Stats
+from rewindd.model.ids import OperationId, SessionId
 from rewindd.model.log import Row
 from rewindd.model.session import Checkpoint, Head, Missing, Session, Workspace
 from rewindd.model.versions import Absent, Directory, File, Symlink, Unknown, Version
@@ -103,9 +104,9 @@ def change(before: Version, after: Version) -> str:
     return "mode" if isinstance(before, Directory) else "modified"
 
 
-def edit(row: Row, agents: Mapping[str, str]) -> replies.EditInfo:
-    """Returns a row of the log; `agents` names the agent of each session."""
-    owner = row.owner[0] if len(row.owner) == 1 else None
+def edit(row: Row, agents: Mapping[str, str], doers: Mapping[OperationId, SessionId]) -> replies.EditInfo:
+    """Returns a row of the log; `agents` names the agent of each session, `doers` whose each operation was."""
+    owner = row.owner[0] if len(row.owner) == 1 else doers.get(row.operation) if row.operation is not None else None
     return replies.EditInfo(
         seq=row.seq,
         path=row.path,

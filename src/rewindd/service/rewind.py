@@ -187,7 +187,10 @@ async def _tail(state: State, tree: Tree, session: Session, label: str) -> Check
 
 
 def _to_undo(done: list[Operation], named: str | None) -> Operation | None:
-    """The operation to take back: the named one, else the newest rewind that no undo took back (or whose undo was redone)."""
+    """The operation to take back: the named one, else the newest rewind that no undo took back (or whose undo was redone).
+
+    To take back a redo is to take back the rewind that it did again.
+    """
     undone: dict[OperationId, bool] = {}
     by_id = {one.id: one for one in done}
     for one in done:
@@ -198,9 +201,13 @@ def _to_undo(done: list[Operation], named: str | None) -> Operation | None:
         if taken_back is not None and taken_back.undoes is not None:
             undone[taken_back.undoes] = False
     candidates = [one for one in done if not undone.get(one.id)]
-    if named is not None:
-        return next((one for one in candidates if one.id == named), None)
-    return next((one for one in reversed(candidates) if one.kind is OperationKind.REWIND), None)
+    if named is None:
+        return next((one for one in reversed(candidates) if one.kind is OperationKind.REWIND), None)
+    found = by_id.get(OperationId(named))
+    while found is not None and found.kind is OperationKind.REDO and found.undoes is not None:
+        undo_before = by_id.get(found.undoes)
+        found = by_id.get(undo_before.undoes) if undo_before is not None and undo_before.undoes is not None else None
+    return found if found in candidates else None
 
 
 def _to_redo(done: list[Operation], saved: int) -> Operation | None:

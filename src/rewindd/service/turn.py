@@ -41,7 +41,7 @@ class Turn:
         return encoded
 
     def kept(self, db: Connection) -> bytes | None:
-        """Returns the answer that was given under this key, None when there is none.
+        """Returns the answer that was given under this key, None when there is none; empty while it is not known.
 
         Raises:
             BadRequest: the key was used for another request.
@@ -54,7 +54,7 @@ class Turn:
         digest, answer = found
         if digest != self.digest:
             raise BadRequest(f"the key {self.request.key!r} was used for another request; a new request needs a new key")
-        return answer or None
+        return answer
 
 
 def digest_of(request: Request) -> bytes:

@@ -4,7 +4,7 @@ import click
 
 from rewindd.cli import choose
 from rewindd.cli.invocation import Invocation
-from rewindd.cli.options import Command, paths_after_dashes, text
+from rewindd.cli.options import Command, offer_positions, paths_after_dashes, text
 from rewindd.cli.render import human
 from rewindd.cli.render.json import Json, line, plain, without
 from rewindd.cli.render.patch import change_lines, counts, patches
@@ -58,7 +58,7 @@ def list_command(run: Invocation, all_sessions: bool, limit: int | None) -> None
 
 
 @click.command("show", cls=Command)
-@click.argument("position", metavar="ID", type=text)
+@click.argument("position", metavar="ID", type=text, shell_complete=offer_positions)
 @click.option("--content", is_flag=True, help="The files' contents too.")
 @click.pass_obj
 def show_command(run: Invocation, position: str, content: bool) -> None:
@@ -74,8 +74,8 @@ def show_command(run: Invocation, position: str, content: bool) -> None:
 
 
 @click.command("diff", cls=Command, paths=True)
-@click.argument("a", metavar="[A", required=False, type=text)
-@click.argument("b", metavar="[B]]", required=False, type=text)
+@click.argument("a", metavar="[A", required=False, type=text, shell_complete=offer_positions)
+@click.argument("b", metavar="[B]]", required=False, type=text, shell_complete=offer_positions)
 @click.pass_obj
 def diff_command(run: Invocation, a: str | None, b: str | None) -> None:
     """Show a unified diff: from A to B, from A to now, or without A what is pending."""

@@ -6,7 +6,7 @@ import msgspec
 from rewindd.cli import choose
 from rewindd.cli.exits import Exit
 from rewindd.cli.invocation import Invocation
-from rewindd.cli.options import Command, paths_after_dashes, text
+from rewindd.cli.options import Command, offer_positions, paths_after_dashes, text
 from rewindd.cli.render import plan
 from rewindd.cli.render.json import line, plain
 from rewindd.cli.render.words import count
@@ -31,7 +31,7 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done
 
 
 @click.command("rewind", cls=Command, paths=True)
-@click.argument("position", metavar="POS", type=text)
+@click.argument("position", metavar="POS", type=text, shell_complete=offer_positions)
 @click.option("--before", is_flag=True, help="To just before the checkpoint's own changes.")
 @click.option("--scope", type=click.Choice([scope.value for scope in Scope]), default=Scope.SESSION.value, show_default=True)
 @click.option("--restore", multiple=True, type=click.Choice([_ALL, *_EVERYTHING]), help="What to take back; repeatable. [default: all]")

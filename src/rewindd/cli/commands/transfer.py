@@ -8,7 +8,7 @@ import click
 from rewindd.cli import choose
 from rewindd.cli.exits import Exit
 from rewindd.cli.invocation import Invocation
-from rewindd.cli.options import Command, text
+from rewindd.cli.options import Command, offer_positions, text
 from rewindd.cli.render.json import line, plain
 from rewindd.cli.render.words import count, visible
 from rewindd.cli.where import identity, physical
@@ -20,7 +20,7 @@ from rewindd.protocol.requests import Export, Import
 
 
 @click.command("export", cls=Command)
-@click.argument("positions", metavar="ID...", nargs=-1, required=True, type=text)
+@click.argument("positions", metavar="ID...", nargs=-1, required=True, type=text, shell_complete=offer_positions)
 @click.option("--to", "directory", metavar="DIR", required=True, help="Where the files go; made when it is not there.")
 @click.option("--skip-binary", is_flag=True, help="Leave out what the format cannot say, instead of refusing the checkpoint.")
 @click.pass_obj
