@@ -1,12 +1,11 @@
 """Who holds a path: from the claims in memory to the `Holders` that attribution judges by."""
 
 from collections.abc import Iterable
-from time import time_ns
 
 from rewindd.model.ids import SessionId
 from rewindd.model.session import Attribution, Claim
 from rewindd.paths import ROOT, RelPath
-from rewindd.service.state import ACTIVE_NS, State, Tree
+from rewindd.service.state import State, Tree
 from rewindd.timeline.attribution import Holders
 
 
@@ -42,7 +41,7 @@ def claims_on(tree: Tree, path: RelPath) -> list[Claim]:
 
 def is_live(state: State, claim: Claim) -> bool:
     """True while the claim's session made a request not long ago."""
-    return state.is_active(claim.session) and time_ns() - claim.at_ns < 4 * ACTIVE_NS
+    return state.is_active(claim.session)
 
 
 def of_session(tree: Tree, session: SessionId, *, bracket: str | None = None) -> list[Claim]:
