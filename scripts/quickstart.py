@@ -18,7 +18,9 @@ import anyio
 import rewindd
 
 #: Packages of the standard library: a real source tree of some hundred files that every machine with Python has.
-PACKAGES = ("asyncio", "concurrent", "ctypes", "email", "encodings", "html", "http", "importlib", "json", "logging", "unittest", "urllib", "xml")
+PACKAGES = ("asyncio", "ctypes", "email", "encodings", "html", "http", "importlib", "json", "logging", "unittest", "urllib", "xml")
+#: The three turns of the agent that this program plays.
+TURNS = ("faster json", "no email", "release")
 #: How long the daemon may take to say goodbye.
 STOP_S = 10.0
 
@@ -93,7 +95,7 @@ async def main_job(socket: Path, root: Path) -> None:
         async with client.session(root, agent="quickstart") as session:
             say(f"3. a session: {session.id}")
             checkpoints = []
-            for number, (label, edit) in enumerate((("faster json", edit_first), ("no email", edit_second), ("release", edit_third)), 1):
+            for number, (label, edit) in enumerate(zip(TURNS, (edit_first, edit_second, edit_third), strict=True), 1):
                 taken = await session.snapshot(".")
                 session.history.add_user_message(f"{label}, please", tokens=8)
                 edit(root)
@@ -114,16 +116,18 @@ async def main_job(socket: Path, root: Path) -> None:
             unsaved = await session.diff("json/fast.py")
             if unsaved is None:
                 sys.exit("FAILED: the unsaved edit was not seen")
-            say(f"5. an edit of {unsaved.path} that is not saved (+{unsaved.insertions} -{unsaved.deletions}); a rewind keeps it as a checkpoint of its own")
+            say(f"5. an unsaved edit of {unsaved.path} (+{unsaved.insertions} -{unsaved.deletions}): the rewind will name it, not lose it")
             plan = await session.rewind(checkpoints[0].id, dry_run=True)
-            say(f"6. dry run of a rewind to {checkpoints[0].id}: {len(plan.restored)} to restore, {len(plan.removed)} to remove, plan {plan.plan_id}")
+            to_do = f"{len(plan.restored)} to restore, {len(plan.removed)} to remove"
+            say(f"6. dry run of a rewind to {checkpoints[0].id}: {to_do}, plan {plan.plan_id}")
             before = photograph(root)
             check("the dry run changed nothing", root, before)
             started = time.perf_counter()
             result = await session.rewind(checkpoints[0].id, plan=plan.plan_id)
             took = (time.perf_counter() - started) * 1000
             nothing_left(result)
-            say(f"7. rewind: {len(result.restored)} restored, {len(result.removed)} removed, {result.stats.total_messages} messages left, in {took:.0f} ms")
+            done = f"{len(result.restored)} restored, {len(result.removed)} removed, {result.stats.total_messages} messages left"
+            say(f"7. rewind: {done}, in {took:.0f} ms")
             check("the tree is as it was at the first checkpoint", root, photographs[1])
             started = time.perf_counter()
             await session.undo()
@@ -149,7 +153,8 @@ def run(directory: Path) -> None:
     root, socket = directory / "project", directory / "run" / "rewindd.sock"
     root.mkdir()
     say(f"1. {copy_sources(root)} files of Python's own library, copied to {root}")
-    arguments = [sys.executable, "-m", "rewindd.daemon", "--socket", str(socket), "--data-dir", str(directory / "data"), "--log-level", "warning"]
+    places = ["--socket", str(socket), "--data-dir", str(directory / "data")]
+    arguments = [sys.executable, "-m", "rewindd.daemon", *places, "--log-level", "warning"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REWINDD_")}
     daemon = subprocess.Popen(arguments, env=environment | {"XDG_CONFIG_HOME": str(directory)})
     try:

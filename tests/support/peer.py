@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 
 import zmq
@@ -176,9 +177,7 @@ def wire_path(path: FsText) -> RelPath:
 class Peer:
     """A ROUTER on `socket`, in a thread; answers what `answer` returns, after `delay_s()`."""
 
-    def __init__(
-        self, socket: str, answer: Callable[[requests.Request], Answer], *, delay_s: Callable[[], float] = lambda: 0.0
-    ) -> None:
+    def __init__(self, socket: str, answer: Callable[[requests.Request], Answer], *, delay_s: Callable[[], float] = lambda: 0.0) -> None:
         self.socket, self._answer, self._delay_s = socket, answer, delay_s
         self.received: list[requests.Request] = []
         self.bodies: list[bytes] = []
@@ -268,7 +267,7 @@ def peer(socket: str, answer: Callable[[requests.Request], Answer], *, delay_s: 
 
 def main() -> None:
     """Serves on argv[1] until SIGTERM; notes its pid in argv[2]. A second one on the socket would steal it, and be noted too."""
-    with open(sys.argv[2], "a") as file:
+    with Path(sys.argv[2]).open("a") as file:
         file.write(f"{os.getpid()} {os.environ.get('REWINDD_STARTED_BY')} {os.getppid()} {os.getsid(0)}\n")
     one = Peer(sys.argv[1], Book().answer).start()
 

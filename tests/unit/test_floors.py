@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "blocking": {"client"},
 }
 BANNED: dict[str, set[str]] = {
-    **dict.fromkeys(PURE | CORE | {"places"}, {"anyio", "asyncio", "zmq", "sqlite3", "socket", "subprocess", "time", "click"}),
+    **{room: {"anyio", "asyncio", "zmq", "sqlite3", "socket", "subprocess", "time", "click"} for room in {*PURE, *CORE, "places"}},
     "store": {"anyio", "asyncio", "zmq", "click"},
     "tree": {"anyio", "asyncio", "zmq", "sqlite3", "click"},
     "service": {"zmq", "sqlite3", "click"},

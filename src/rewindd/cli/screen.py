@@ -22,6 +22,10 @@ _LESS = "FRX"
 Paint = Callable[[str, str], str]
 
 
+class ReaderGone(Exception):
+    """Nobody reads stdout any more. No OSError, which click would take for its own to handle."""
+
+
 class Screen:
     """Where a command's words go. A stream that the caller closed (`>&-`) takes everything and shows nothing."""
 
@@ -71,9 +75,12 @@ class Screen:
         return self._painted(text, style, self._err)
 
     def print(self, text: str) -> None:
-        """Prints data. Raises BrokenPipeError when nobody reads it any more."""
+        """Prints data. Raises ReaderGone when nobody reads it any more, OSError when it cannot be written."""
         self._clear_bar()
-        _write(self._out, f"{text}\n" if not text.endswith("\n") else text)
+        try:
+            _write(self._out, f"{text}\n" if not text.endswith("\n") else text)
+        except BrokenPipeError as exc:
+            raise ReaderGone from exc
 
     def page(self, text: str) -> None:
         """Prints data through the pager, when a person reads it and it is longer than the screen."""
@@ -119,11 +126,14 @@ class Screen:
             self._err.flush()
 
     def flush(self) -> None:
-        """Hands over what was printed. Raises BrokenPipeError or OSError when it cannot be."""
+        """Hands over what was printed. Raises ReaderGone when nobody reads it any more, OSError when it cannot be written."""
         self._clear_bar()
-        for stream in (self._out, self._err):
-            if stream is not None:
-                stream.flush()
+        try:
+            for stream in (self._out, self._err):
+                if stream is not None and not stream.closed:
+                    stream.flush()
+        except BrokenPipeError as exc:
+            raise ReaderGone from exc
 
     def _painted(self, text: str, style: str, stream: TextIO | None) -> str:
         if not text or not _is_terminal(stream) or self._env.get("NO_COLOR") or self._env.get("TERM") == "dumb":

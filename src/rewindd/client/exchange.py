@@ -14,11 +14,13 @@ import msgspec
 from rewindd import errors
 from rewindd.protocol import wire
 from rewindd.protocol.replies import Reply
-from rewindd.protocol.requests import Request, TakeSnapshot
+from rewindd.protocol.requests import Request, Stop, TakeSnapshot
 
 #: How long a caller waits in silence, where it does not say. An agent waits for a snapshot before each edit, so it is shorter.
 TIMEOUT_S = 10.0
 SNAPSHOT_TIMEOUT_S = 2.0
+#: A request that makes the daemon die each time must not kill it for ever; a restart or two in a row are ridden out.
+MAX_SENDINGS = 5
 
 R = TypeVar("R", bound=Reply)
 OnProgress = Callable[[wire.Progress], None]
@@ -46,6 +48,7 @@ class Exchange(Generic[R]):
         self._timeout_s = timeout_s
         self._on_progress = on_progress
         self._changes_something = request.mutates and not getattr(request, "dry_run", False)
+        self._sendings_left = 1 if isinstance(request, Stop) else MAX_SENDINGS  # its effect is that the connection goes
         self._sent = False
         self._in_flight = False
         self.body = wire.encode_request(self._completed(request), number)
@@ -57,10 +60,17 @@ class Exchange(Generic[R]):
     def sent(self) -> None:
         """Says that the request was handed to a live connection: from now on it may have arrived."""
         self._sent = self._in_flight = True
+        self._sendings_left -= 1
 
     def lost(self) -> None:
-        """Says that the connection it went over is gone; it is to be sent again."""
+        """Says that the connection it went over is gone; it is to be sent again.
+
+        Raises:
+            Unavailable, OutcomeUnknown: it was sent as often as it may be.
+        """
         self._in_flight = False
+        if not self._sendings_left:
+            raise self.failure("the daemon went away with it")
 
     def heard(self, progress: wire.Progress, now_s: float) -> None:
         """Takes a progress frame: the daemon works on it, so silence starts anew."""

@@ -29,7 +29,8 @@ class Step:
 class Operation:
     """A rewind, undo or redo. Immutable but for its `status`, and what is decided when it is applied.
 
-    `at`: its position in the log, 0 until it is applied. `paths`: what it was asked to be about; None for all, empty for no file. `from_head` and `from_stats`: where
+    `at`: its position in the log, 0 until it is applied. `paths`: what it was asked to be about; None for all, empty for no
+    file. `from_head` and `from_stats`: where
     the session stood before; `to_head` and `to_stats`: where it stands when it is applied. `undoes`: for an undo the
     operation that it takes back; for a redo the undo.
     """

@@ -10,7 +10,7 @@ from rewindd.errors import BadRequest, UnknownCheckpoint, UnknownWorkspace
 from rewindd.model.ids import OperationId, SessionId, WorkspaceId
 from rewindd.model.log import Row
 from rewindd.model.session import Session
-from rewindd.model.versions import DIGEST_BYTES, File, Unknown
+from rewindd.model.versions import DIGEST_BYTES, File, Unknown, Version
 from rewindd.paths import FsText, RelPath
 from rewindd.plan.draft import concerned
 from rewindd.protocol import replies, requests, wire
@@ -188,10 +188,10 @@ def _piece(state: State, digest: bytes, offset: int, length: int) -> bytes:
 
 
 def _between(timeline: Timeline, a: int, b: int) -> list[PathDelta]:
-    """The paths whose state differs between two positions; one that was not known at either is no difference."""
+    """The paths whose state differs between two positions, as far as it is known."""
     found: list[PathDelta] = []
     for path in timeline.paths:
-        before, after = timeline.state(a, path), timeline.state(b, path)
+        before, after = _known_from(timeline, a, path), timeline.state(b, path)
         if before == after or isinstance(before, Unknown) or isinstance(after, Unknown):
             continue
         last = timeline.rows(path)[-1]
@@ -199,6 +199,17 @@ def _between(timeline: Timeline, a: int, b: int) -> list[PathDelta]:
             PathDelta(path=path, before=before, after=after, spans=((before, after),), mixed=False, seq=last.seq, at_ns=last.at_ns)
         )
     return found
+
+
+def _known_from(timeline: Timeline, seq: int, path: RelPath) -> Version:
+    """The path's state at a position; where nobody had looked yet, as it was when somebody first did."""
+    state = timeline.state(seq, path)
+    if not isinstance(state, Unknown):
+        return state
+    first = next((row for row in timeline.rows(path) if row.seq > seq), None)
+    if first is None:
+        return state
+    return first.before if not isinstance(first.before, Unknown) else first.after
 
 
 async def _observe_if_there(state: State, tree: Tree, session: Session) -> None:

@@ -70,12 +70,11 @@ async def open_session(state: State, request: OpenSession, turn: Turn) -> bytes:
 async def list_sessions(state: State, request: ListSessions) -> replies.Sessions:
     """Returns the sessions of the workspace that holds a directory, or of all."""
     found: Workspace | None = None
+    chosen: list[WorkspaceId | None] = [None]
     if request.directory is not None:
-        found = await state.bridge.transact(lambda db: _enclosing(db, request.directory or ""))
-        if found is None:
-            return replies.Sessions(sessions=[])
-    chosen = found.id if found else None
-    listed = await state.bridge.transact(lambda db: rows.of_workspace(db, chosen, closed=request.all))
+        found, chosen = await state.bridge.transact(lambda db: _around(db, request.directory or ""))
+    listed = await state.bridge.transact(lambda db: [one for each in chosen for one in rows.of_workspace(db, each, closed=request.all)])
+    listed.sort(key=lambda one: one.opened_at_ns)
     entries = {workspace.id: workspace for workspace in await state.bridge.transact(workspaces.all_of)}
     told = [render.session(one, entries[one.workspace]) for one in listed]
     return replies.Sessions(sessions=told, root=FsText(found.root) if found else None)
@@ -145,6 +144,14 @@ async def _at(state: State, place: places.Place) -> Workspace:
     found = await state.bridge.transact(write)
     state.moved(found)
     return found
+
+
+def _around(db: Connection, directory: str) -> tuple[Workspace | None, list[WorkspaceId | None]]:
+    """The workspace that holds a directory, and the entries whose sessions are its: itself, and what was imported into it."""
+    found = _enclosing(db, directory)
+    if found is None:
+        return None, []
+    return found, [one.id for one in workspaces.all_of(db) if one.id == found.id or (names.is_import(one.id) and one.root == found.root)]
 
 
 def known(db: Connection) -> list[Workspace]:

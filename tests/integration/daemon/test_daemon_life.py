@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -18,9 +17,7 @@ import zmq
 
 from rewindd import __version__
 from rewindd.protocol import requests
-
-if TYPE_CHECKING:
-    from conftest import Daemon, Daemons
+from support.daemon_process import Daemon, Daemons
 
 FAKE = Path(__file__).with_name("fake_daemon.py")
 #: Starts a program as a service manager does: its socket is descriptor 3, and the variables name the process.
