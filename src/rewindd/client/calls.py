@@ -38,7 +38,7 @@ def snapshot(seat: Seat, paths: Sequence[AnyPath]) -> Work[replies.Snapshots]:
     given = [fs_text(path) for path in paths]
     return Work(
         steps=ask_in(seat, lambda: requests.TakeSnapshot(session=seat.id, paths=named(seat, given)), replies.Snapshots),
-        placeholder=lambda reason: gaps.no_snapshots(given, reason),
+        placeholder=lambda reason: _missed(seat, given, reason),
         timeout_s=SNAPSHOT_TIMEOUT_S,
     )
 
@@ -48,9 +48,15 @@ def begin_edit(seat: Seat, paths: Sequence[AnyPath]) -> Work[replies.Snapshots]:
     given = [fs_text(path) for path in paths]
     return Work(
         steps=ask_in(seat, lambda: requests.BeginEdit(session=seat.id, paths=named(seat, given)), replies.Snapshots),
-        placeholder=lambda reason: gaps.no_snapshots(given, reason),
+        placeholder=lambda reason: _missed(seat, given, reason),
         timeout_s=SNAPSHOT_TIMEOUT_S,
     )
+
+
+def _missed(seat: Seat, given: Sequence[FsText], reason: str) -> replies.Snapshots:
+    """Notes that these paths were not kept, for the next checkpoint to say so."""
+    seat.missed += len(given)
+    return gaps.no_snapshots(given, reason)
 
 
 def end_edit(seat: Seat, edit: str) -> Work[int]:
@@ -260,8 +266,10 @@ def _save(seat: Seat, label: str | None, checkpoint_id: str | None) -> Steps[rep
     def take_in(reply: replies.Saved) -> None:
         seat.history.sent(len(batch), reply.event)
         seat.stand(reply.checkpoint.id, reply.event, reply.checkpoint.stats, delta)
+        seat.missed -= missed
 
-    request = requests.Save(session=seat.id, label=label, id=checkpoint_id, events=batch, stats=delta, base=seat.base())
+    missed = seat.missed
+    request = requests.Save(session=seat.id, label=label, id=checkpoint_id, events=batch, stats=delta, base=seat.base(), missed=missed)
     return (yield from change(seat, request, replies.Saved, take_in)).checkpoint
 
 

@@ -89,7 +89,7 @@ class Seat:
     """A session as its handle knows it.
 
     `info` is None until the daemon was reached. `known` is what the daemon has of the statistics. `doubt` asks again for
-    a change whose outcome is not known.
+    a change whose outcome is not known. `missed` counts paths that could not be kept while there was no daemon.
     """
 
     def __init__(self, opening: requests.OpenSession) -> None:
@@ -100,6 +100,7 @@ class Seat:
         self.stats = SessionStats()
         self.known = self.stats.copy()
         self.history = SessionHistory(self.stats)
+        self.missed = 0
         self.doubt: Callable[[], Steps[None]] | None = None
 
     @property

@@ -96,7 +96,8 @@ class Checkpoint:
 class Claim:
     """A session's hold on a path: the next change of it is the session's. `bracket` names an open `editing`, None for a snapshot.
 
-    `deep`: it holds all below a snapshotted directory too.
+    `deep`: it holds all below the path too, also where no directory was when it was named. The absent directories above a named
+    path are claimed without.
     """
 
     path: RelPath

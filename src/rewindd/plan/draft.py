@@ -76,14 +76,16 @@ def rewind(timeline: Timeline, aim: Aim) -> list[Draft]:
     return [draft for draft in drafts if draft is not None]
 
 
-def undo(timeline: Timeline, session: SessionId, at: int, paths: tuple[RelPath, ...] | None) -> list[Draft]:
+def undo(
+    timeline: Timeline, session: SessionId, at: int, paths: tuple[RelPath, ...] | None, why: str = "as before the rewind"
+) -> list[Draft]:
     """Returns what taking back the operation at position `at` wants of each path.
 
     The session's own rows as they were just before it, the operation's toggles of others' rows inverted; later rows of
     others stay. What the operation did elsewhere than in `paths` (a directory made again for what came back) is taken back too.
     """
     touched = (path for path in timeline.paths if timeline.is_touched(at, path))
-    drafts = (_undone(timeline, path, session, at) for path in sorted({*concerned(timeline.paths, paths), *touched}))
+    drafts = (_undone(timeline, path, session, at, why) for path in sorted({*concerned(timeline.paths, paths), *touched}))
     return [draft for draft in drafts if draft is not None]
 
 
@@ -139,7 +141,7 @@ def _by_workspace(timeline: Timeline, path: RelPath, aim: Aim) -> Draft | None:
     return Draft(path=path, current=current, live=now, wanted=then, way=way, why="as the workspace was then")
 
 
-def _undone(timeline: Timeline, path: RelPath, session: SessionId, at: int) -> Draft | None:
+def _undone(timeline: Timeline, path: RelPath, session: SessionId, at: int, why: str) -> Draft | None:
     now, before = timeline.live(timeline.position, path), timeline.live(at - 1, path)
     off, on = timeline.toggled(at, path)
     wanted = ((now - on) | off) - timeline.owned(now | off, path, session) | timeline.owned(before, path, session)
@@ -152,7 +154,7 @@ def _undone(timeline: Timeline, path: RelPath, session: SessionId, at: int) -> D
     if isinstance(way, Exact) and way.version == current and wanted == now:
         return None
     fallback = Fallback(version=version, wanted=before) if not isinstance(version := timeline.state(at - 1, path), Unknown) else None
-    return Draft(path=path, current=current, live=now, wanted=wanted, way=way, why="as before the rewind", fallback=fallback)
+    return Draft(path=path, current=current, live=now, wanted=wanted, way=way, why=why, fallback=fallback)
 
 
 def _as_before(timeline: Timeline, path: RelPath, at: int, wanted: Seqs) -> Exact | None:

@@ -186,7 +186,7 @@ class _Work:
         return entry.version if entry else UNKNOWN
 
     def _make(self, parent: RelPath, needed_by: RelPath) -> None:
-        """Decides that a directory shall be there: by leaving it, or by taking back its removal where that is the last that happened to it."""
+        """Decides that a directory shall be there: it is left, or its removal taken back where that is the last that happened to it."""
         earlier = self.decisions.pop(parent, None)
         if earlier is not None and isinstance(earlier.expect, Directory):
             self.kept.append(Missing(path=parent, reason="not-empty"))

@@ -173,7 +173,8 @@ class Release(Request, frozen=True, kw_only=True):
 class Save(Request, frozen=True, kw_only=True, rename={"id": "checkpoint_id"}):
     """Makes a checkpoint of what the session did, with the events and statistics since the last request.
 
-    On the wire the chosen id is `checkpoint_id`: `id` is the request's.
+    On the wire the chosen id is `checkpoint_id`: `id` is the request's. `missed`: paths that the caller could not have snapshotted
+    since its last save, for want of a daemon; `incomplete` says so.
     """
 
     op = "save"
@@ -183,6 +184,7 @@ class Save(Request, frozen=True, kw_only=True, rename={"id": "checkpoint_id"}):
     events: Events = []
     stats: StatsDelta | None = None
     base: Base | None = None
+    missed: int = 0
 
 
 class ListCheckpoints(Request, frozen=True, kw_only=True):
@@ -256,7 +258,7 @@ class ReadLog(Request, frozen=True, kw_only=True):
 
 
 class ReadBlob(Request, frozen=True, kw_only=True):
-    """Asks for `length` bytes of a blob from `offset`; the session must be of a workspace that holds it."""
+    """Asks for `length` bytes of a blob from `offset`."""
 
     op = "read"
     blob: str

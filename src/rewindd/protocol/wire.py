@@ -257,19 +257,6 @@ def _decode(body: bytes, kind: type[T]) -> T:
         raise errors.BadRequest(f"a malformed message: {exc}") from exc
 
 
-def _field(value: object) -> errors.FieldValue:
-    """Returns an error's field as plain data; paths come as bytes, alone or in a list of names or of objects."""
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        return [{str(name): _text(inner) for name, inner in item.items()} for item in value if isinstance(item, dict)]
-    if isinstance(value, list):
-        return [_text(item) for item in value]
-    return value if value is None or isinstance(value, (bool, int, float)) else _text(value)
-
-
-def _text(value: object) -> str:
-    return os.fsdecode(value) if isinstance(value, bytes) else str(value)
-
-
 def _to_wire(value: object) -> object:
     if isinstance(value, FsText):
         return os.fsencode(value)

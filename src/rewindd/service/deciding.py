@@ -6,7 +6,7 @@ from time import time_ns
 
 from blake3 import blake3
 
-from rewindd.model.log import OnConflict
+from rewindd.model.log import IndexEntry, OnConflict, Source
 from rewindd.model.operation import Operation, Step
 from rewindd.model.session import Checkpoint, Missing
 from rewindd.model.versions import File, Version
@@ -46,11 +46,18 @@ async def decide(state: State, tree: Tree, timeline: Timeline, drafts: Sequence[
     merged, made = await state.bridge.work(_merge, merging, contents) if merging else ({}, {})
     settled = settle(timeline, drafts, merged, tree.index, on_conflict)
     counts = await _counts(state, settled.decisions, {**contents, **made})
-    recent = time_ns() - QUIET_NS
-    entries = [entry for d in settled.decisions if (entry := tree.index.get(d.path)) is not None]
-    not_quiet = tuple(e.path for e in entries if e.signature is not None and e.signature.mtime_ns > recent)
+    not_quiet = tuple(d.path for d in settled.decisions if _is_restless(timeline, tree.index.get(d.path)))
     kept = tuple(Content(File(digest, len(data), 0), data) for digest, data in made.items())
     return Decided(settled, kept, counts, None, not_quiet)
+
+
+def _is_restless(timeline: Timeline, entry: IndexEntry | None) -> bool:
+    """True for a file that somebody, and not an operation of ours, wrote a moment ago."""
+    if entry is None or entry.signature is None or not isinstance(entry.version, File):
+        return False
+    rows = timeline.rows(entry.path)
+    ours = bool(rows) and rows[-1].source is Source.EFFECT
+    return not ours and entry.signature.mtime_ns > time_ns() - QUIET_NS
 
 
 def steps_of(tree: Tree, decisions: Iterable[Decision]) -> list[Step]:

@@ -5,7 +5,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from rewindd.errors import OutsideWorkspace, RefusedRoot, UnknownWorkspace
+from rewindd.errors import BadRequest, OutsideWorkspace, RefusedRoot, UnknownWorkspace
 from rewindd.paths import GIT_DIRECTORY, RelPath, relative
 
 
@@ -22,8 +22,11 @@ def look(directory: str, device: int | None, inode: int | None) -> Place:
     """Returns the directory as the daemon sees it.
 
     Raises:
+        BadRequest: it is no absolute path, or holds a NUL byte.
         UnknownWorkspace: it does not exist, is no directory, or is another one than the caller sees (`device`, `inode`).
     """
+    if not directory.startswith("/") or "\0" in directory:
+        raise BadRequest(f"{directory!r} is no absolute path; name the directory by one", field="directory")
     real = os.path.realpath(directory)
     try:
         found = os.stat(real)

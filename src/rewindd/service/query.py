@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from time import monotonic_ns
 
 import rewindd
-from rewindd.errors import BadRequest, UnknownCheckpoint, UnknownWorkspace
+from rewindd.errors import BadRequest, UnknownSession, UnknownWorkspace
 from rewindd.model.ids import OperationId, SessionId, WorkspaceId
 from rewindd.model.log import Row
 from rewindd.model.session import Session
@@ -272,7 +272,7 @@ def _workspace_of(named: str | None, session: Session | None) -> WorkspaceId:
     if named is not None:
         return WorkspaceId(named)
     if session is None:
-        raise UnknownCheckpoint("name a session or a workspace to list")
+        raise UnknownSession("name a session or a workspace to list")
     return session.workspace
 
 

@@ -31,6 +31,8 @@ from rewindd.store.database import Connection
 ALL = (Restore.FILES, Restore.CONVERSATION, Restore.STATS)
 #: Checkpoints among which the newest save is looked for: automatic ones come one an operation.
 RECENT = 1000
+#: Checkpoints among which one is looked for that already names a tail.
+NAMED = 8
 _EXTERNAL = "external"
 _DONE = (OperationStatus.APPLIED, OperationStatus.DONE)
 
@@ -124,7 +126,7 @@ async def _take_back(
         decided = _no_files()
         if chosen.paths != ():
             timeline = await timeline_since(state, tree, chosen.at - 1)
-            drafts = draft.undo(timeline, session.id, chosen.at, chosen.paths)
+            drafts = draft.undo(timeline, session.id, chosen.at, chosen.paths, f"as before the {chosen.kind.value}")
             decided = await decide(state, tree, timeline, drafts, choice(OnConflict, on_conflict, "on_conflict"))
         operation = replace(
             _operation(session, tree, turn, kind, chosen.scope, decided),
@@ -183,7 +185,19 @@ async def _tail(state: State, tree: Tree, session: Session, label: str) -> Check
     said = (event, stats) != (session.head.event, session.stats)
     if not said and not await pending_deltas(state, tree, session, await head_seq(state, session)):
         return None
+    if await _is_named(state, tree, session):
+        return None
     return automatic(session, tree, await standing(state, tree, session), label)
+
+
+async def _is_named(state: State, tree: Tree, session: Session) -> bool:
+    """True when one of the newest automatic checkpoints is just where the session stands, as after an undo."""
+    recent = await state.bridge.transact(lambda db: checkpoints.of_session(db, session.id, NAMED))
+    stands = (session.head.checkpoint, session.head.event, session.stats)
+    for one in recent:
+        if one.automatic and (one.parent, one.event, one.stats) == stands and not await pending_deltas(state, tree, session, one.seq):
+            return True
+    return False
 
 
 def _to_undo(done: list[Operation], named: str | None) -> Operation | None:

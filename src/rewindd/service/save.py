@@ -8,7 +8,7 @@ from rewindd.model.conversation import Stats
 from rewindd.model.ids import MAX_LABEL_CHARS, CheckpointId, EventId, check_chosen
 from rewindd.model.log import IndexEntry
 from rewindd.model.session import Checkpoint, Head, Missing, Session
-from rewindd.paths import RelPath
+from rewindd.paths import ROOT, RelPath
 from rewindd.protocol import replies
 from rewindd.protocol.requests import Save
 from rewindd.service import names, positions, render
@@ -50,7 +50,7 @@ async def save(state: State, request: Save, session: Session, turn: Turn) -> byt
     async with locked(state, tree):
         if chosen is not None:
             await _check_free(state, session, CheckpointId(chosen))
-        missing = await look_for(state, tree, session)
+        missing = _gap(request.missed) + await look_for(state, tree, session)
         stand = await standing(state, tree, session)
         claims = of_session(tree, session.id)
 
@@ -149,6 +149,11 @@ def _checkpoint(
         deletions=deletions,
         incomplete=tuple(missing),
     )
+
+
+def _gap(missed: int) -> list[Missing]:
+    """What the caller could not have snapshotted since its last save, as no daemon answered it."""
+    return [Missing(path=ROOT, reason=f"{missed} snapshots were not made, because no daemon answered")] if missed > 0 else []
 
 
 async def _check_free(state: State, session: Session, chosen: CheckpointId) -> None:

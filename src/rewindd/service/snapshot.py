@@ -102,8 +102,7 @@ async def _gather(
     paths = list(dict.fromkeys(locate(path, tree.workspace.root) for path in given))
     await state.bridge.work(_check_reachable, tree, paths)
     known = [path for path in paths if path in tree.index]
-    if known:
-        await observe(state, tree, known)
+    unseen = {one.path: one.reason for one in await observe(state, tree, known)} if known else {}
     gathered, now = _Gathered(), time_ns()
     for path in paths:
         await _keep_above(state, tree, path, session, gathered, bracket, now)
@@ -111,11 +110,10 @@ async def _gather(
         if entry is None or (isinstance(entry.version, Directory) and entry.covered is None):
             await _keep_new(state, tree, path, gathered, turn, no_ignore=no_ignore)
         else:
-            gathered.kept += [_kept(tree.index[below]) for below in _known_below(tree, path)]
-        now_there = tree.index.get(path)
-        deep = now_there is not None and isinstance(now_there.version, Directory)
-        if now_there is not None:
-            gathered.claims.append(Claim(path=path, session=session.id, bracket=bracket, at_ns=now, deep=deep))
+            gathered.kept += [_kept(tree.index[below]) for below in _known_below(tree, path) if below not in unseen]
+            gathered.skipped += [replies.PathReason(path=one, reason=unseen[one]) for one in unseen if one.below(path)]
+        if path in tree.index:
+            gathered.claims.append(Claim(path=path, session=session.id, bracket=bracket, at_ns=now, deep=True))
     return gathered
 
 

@@ -10,7 +10,7 @@ from time import monotonic_ns, time_ns
 
 import anyio
 
-from rewindd.errors import UnknownSession, UnknownWorkspace
+from rewindd.errors import BadRequest, UnknownSession, UnknownWorkspace
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import SessionId, WorkspaceId
 from rewindd.model.log import IndexEntry
@@ -74,9 +74,11 @@ class State:
     # ---- sessions
 
     async def session(self, given: str | None) -> Session:
-        """Returns a session. Raises UnknownSession."""
+        """Returns a session. Raises UnknownSession; BadRequest for an empty id, which is no way to leave it out."""
         if given is None:
             raise UnknownSession("this operation is about a session, and none was named")
+        if not given:
+            raise BadRequest("an empty session id; `rewindctl session list` shows those there are", field="session")
         session_id = SessionId(given)
         known = self._sessions.get(session_id)
         if known is None:

@@ -19,7 +19,7 @@ from rewindd.errors import OutsideWorkspace
 from rewindd.faults import effect
 from rewindd.model.operation import Step
 from rewindd.model.versions import Directory, File, Symlink, Version
-from rewindd.paths import STAGE_PREFIX, RelPath
+from rewindd.paths import ROOT, STAGE_PREFIX, RelPath
 from rewindd.tree.look import Unseen
 from rewindd.tree.need import highest_in
 from rewindd.tree.root import Root
@@ -76,9 +76,15 @@ def stage_directory(root: Root, path: RelPath, avoid: Set[RelPath]) -> RelPath:
         OSError: one on the way cannot be reached.
     """
     highest = highest_in(path, avoid)
-    directory = path.parent if highest is None else highest.parent
-    while directory != "." and not _is_there(root, directory):
-        directory = directory.parent
+    wanted = path.parent if highest is None else highest.parent
+    if _is_there(root, wanted):
+        return wanted
+    directory = ROOT  # from the top: each step is one look, from the bottom each would begin at the top again
+    for name in wanted.split("/"):
+        below = directory.child(name)
+        if not _is_there(root, below):
+            break
+        directory = below
     return directory
 
 
