@@ -18,12 +18,18 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
 #: INTERFACE, Programs and places: a daemon that a client started ends after an hour without requests.
 IDLE_EXIT_S = 3600
+#: How a client tells the daemon that it started it.
+STARTED_BY, AUTOSTART = "REWINDD_STARTED_BY", "autostart"
 
 
 class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
-    """`[daemon]`. `idle_exit_s`: how long a daemon that a client started stays without work; 0: for ever."""
+    """`[daemon]`. `idle_exit_s`: how long a daemon that a client started stays without work; 0: for ever.
 
-    log_level: LogLevel = "info"
+    `log_level`: `info` where it is not set, and `warning` for a daemon that a client started: its log is a file in the
+    runtime directory, which is memory, and nobody rotates it while the daemon runs.
+    """
+
+    log_level: LogLevel | None = None
     idle_exit_s: Annotated[int, msgspec.Meta(ge=0)] = IDLE_EXIT_S
     data_dir: str | None = None
 
@@ -52,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: LogLevel
     #: True when the command line named the level: then SIGHUP does not change it.
     level_given: bool = False
+    default_level: LogLevel = "info"
     idle_exit_s: int = IDLE_EXIT_S
 
 
@@ -68,10 +75,16 @@ def settle(given: Given, env: Mapping[str, str], uid: int) -> Settings:
         socket=os.path.abspath(given.socket or places.socket_path(env, uid)),
         data_dir=os.path.abspath(given.data_dir or env.get("REWINDD_DATA_DIR") or _home(section.data_dir, env) or places.data_dir(env)),
         config=path,
-        log_level=given.log_level or section.log_level,
+        log_level=given.log_level or section.log_level or default_level(env),
         level_given=given.log_level is not None,
+        default_level=default_level(env),
         idle_exit_s=section.idle_exit_s,
     )
+
+
+def default_level(env: Mapping[str, str]) -> LogLevel:
+    """Returns the log level where nothing names one."""
+    return "warning" if env.get(STARTED_BY) == AUTOSTART else "info"
 
 
 def read(path: str, *, required: bool) -> Config:

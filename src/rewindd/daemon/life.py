@@ -105,7 +105,7 @@ class _Tunable:
             return
         self.idle_exit_s = section.idle_exit_s
         if not self._settings.level_given:
-            log.set_level(section.log_level)
+            log.set_level(section.log_level or self._settings.default_level)
         _log.info("read %s again; data_dir takes effect at the next start", path)
 
 

@@ -47,7 +47,7 @@ def run(arguments: Sequence[str], env: MutableMapping[str, str], running: Runnin
 def _live(settings: Settings, env: MutableMapping[str, str], running: Running) -> None:
     """Takes both locks, then lives. The locks outlast the socket and the store."""
     notifier = Notifier(env)
-    ends_when_idle = env.pop("REWINDD_STARTED_BY", "") == "autostart"
+    ends_when_idle = env.pop(config.STARTED_BY, "") == config.AUTOSTART
     endpoint.check_length(settings.socket)
     inherited = activation.inherited(env, settings.socket)
     with ExitStack() as locks:
