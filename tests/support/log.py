@@ -7,8 +7,8 @@ from rewindd.model.ids import OperationId, SessionId
 from rewindd.model.log import NOBODY, IndexEntry, OnConflict, Owner, Row, Source, Toggle
 from rewindd.model.versions import ABSENT, UNKNOWN, Directory, File, Version
 from rewindd.paths import RelPath
-from rewindd.plan.draft import Draft, Merged
-from rewindd.plan.merge import Clash, merge_all
+from rewindd.plan.draft import Draft, Merged, merge
+from rewindd.plan.merge import Clash
 from rewindd.plan.settle import Settled, settle
 from rewindd.timeline.history import Timeline
 from support.diff3 import merge3
@@ -76,7 +76,7 @@ class Log:
     def settle(self, drafts: list[Draft], on_conflict: OnConflict = OnConflict.MERGE) -> Settled:
         """Merges and settles, as the service does."""
         merged: dict[RelPath, Version | Clash] = {
-            draft.path: merge_all(draft.current, draft.way.merges, merge_text) for draft in drafts if isinstance(draft.way, Merged)
+            draft.path: merge(draft.current, draft.way, merge_text) for draft in drafts if isinstance(draft.way, Merged)
         }
         return settle(self.timeline(), drafts, merged, self.index, on_conflict)
 

@@ -7,8 +7,8 @@ from rewindd.model.ids import SessionId
 from rewindd.model.log import OnConflict, Scope
 from rewindd.model.versions import Absent, Directory, File, Unknown, Version
 from rewindd.paths import ROOT, RelPath
-from rewindd.plan.draft import Aim, Draft, Merged, rewind, undo
-from rewindd.plan.merge import Clash, MergeText, merge_all
+from rewindd.plan.draft import Aim, Draft, Merged, merge, rewind, undo
+from rewindd.plan.merge import Clash, MergeText
 from rewindd.plan.settle import Settled, settle
 from support.diff3 import merge3
 from support.replay import gap, is_masked
@@ -168,7 +168,7 @@ class Referee:
         merged: dict[RelPath, Version | Clash] = {}
         for draft in drafts:
             if isinstance(draft.way, Merged):
-                merged[draft.path] = merge_all(draft.current, draft.way.merges, self.merge_text)
+                merged[draft.path] = merge(draft.current, draft.way, self.merge_text)
         timeline = self.world.timeline()
         settled = settle(timeline, drafts, merged, self.world.index, on_conflict)
         again = settle(timeline, drafts, merged, self.world.index, on_conflict)

@@ -106,9 +106,13 @@ class OperationKind(enum.Enum):
 
 
 class OperationStatus(enum.Enum):
-    """How far it came: `applying` before the first path changes, `applied` when it is decided, `done` when it is synced."""
+    """How far it came: `applying` before the first path changes, `applied` when it is decided, `done` when it is synced.
+
+    `rolling-back`: it was interrupted or could not be closed, and what it did is being taken back.
+    """
 
     APPLYING = "applying"
+    ROLLING_BACK = "rolling-back"
     APPLIED = "applied"
     DONE = "done"
     ROLLED_BACK = "rolled-back"

@@ -24,12 +24,16 @@ class Attribution(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """A directory tree that the daemon keeps; found again by device and inode when its root was moved."""
+    """A directory tree that the daemon keeps; found again by device and inode when its root was moved.
+
+    `born_ns`: when the root was made; file systems give the inode of a deleted directory to the next one. 0: not known.
+    """
 
     id: WorkspaceId
     root: str
     device: int
     inode: int
+    born_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

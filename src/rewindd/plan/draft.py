@@ -11,8 +11,8 @@ from rewindd.model.ids import SessionId
 from rewindd.model.log import OnConflict, Row, Scope
 from rewindd.model.versions import Unknown, Version
 from rewindd.paths import RelPath
-from rewindd.plan.merge import Clash, Merge
-from rewindd.timeline.history import Moment, Seqs, Timeline
+from rewindd.plan.merge import Clash, Merge, MergeText, merge_all
+from rewindd.timeline.history import Seqs, Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,22 @@ class Exact:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """A version to start from, and the runs to merge into it, in this order."""
+
+    start: Version
+    merges: tuple[Merge, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Merged:
-    """The path's present version with these runs merged, in this order."""
+    """The path's present version with these runs merged, in this order.
+
+    `check` is a second way to the same rows, from another recorded version: see `merge`.
+    """
 
     merges: tuple[Merge, ...]
+    check: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +108,35 @@ def concerned(paths: Iterable[RelPath], chosen: tuple[RelPath, ...] | None) -> l
 
 def content(timeline: Timeline, path: RelPath, wanted: Seqs) -> Exact | Merged:
     """content(p, L): the newest version at which just these rows were live, or the merges that lead there from disk."""
-    moments = timeline.moments(path)
-    for moment in reversed(moments):
-        if moment.live == wanted and not isinstance(moment.version, Unknown):
-            return Exact(moment.version)
-    live = moments[-1].live if moments else frozenset()
+    version = timeline.newest(path, wanted)
+    if not isinstance(version, Unknown):
+        return Exact(version)
+    live = timeline.live(timeline.position, path)
+    others = [moment for moment in timeline.moments(path) if moment.live != live and not isinstance(moment.version, Unknown)]
+    nearest = min(others, key=lambda moment: (len(moment.live ^ wanted), -moment.seq), default=None)
+    check = Route(nearest.version, _merges(timeline, path, nearest.live, wanted)) if nearest is not None else None
+    return Merged(_merges(timeline, path, live, wanted), check)
+
+
+def merge(current: Version, way: Merged, merge_text: MergeText) -> Version | Clash:
+    """Returns what the merges come to, started from the present version.
+
+    Where two rows make the same change, taking one of them back changes nothing on disk, and from then on the versions do not
+    tell which of the two is meant: a merge may bring back what somebody removed. So it is done a second time from the nearest
+    other version that is recorded; two results that differ are a conflict.
+    """
+    result = merge_all(current, way.merges, merge_text)
+    if isinstance(result, Clash) or way.check is None:
+        return result
+    second = merge_all(way.check.start, way.check.merges, merge_text)
+    return result if isinstance(second, Clash) or second == result else Clash("the same change was made by several")
+
+
+def _merges(timeline: Timeline, path: RelPath, live: Seqs, wanted: Seqs) -> tuple[Merge, ...]:
+    """The runs to take back, newest first, then those to put back, oldest first."""
     back = [Merge(run.after, run.before) for run in reversed(timeline.runs(path, live - wanted))]
     forth = [Merge(run.before, run.after) for run in timeline.runs(path, wanted - live)]
-    return Merged((*back, *forth))
+    return (*back, *forth)
 
 
 def _by_session(timeline: Timeline, path: RelPath, aim: Aim) -> Draft | None:
@@ -163,9 +196,9 @@ def _as_before(timeline: Timeline, path: RelPath, at: int, wanted: Seqs) -> Exac
     An operation may have changed the version and no row (a parent made for what it restored): the newest moment with
     these rows would then be its own.
     """
-    earlier: list[Moment] = [moment for moment in timeline.moments(path) if moment.seq < at]
-    if earlier and earlier[-1].live == wanted and not isinstance(earlier[-1].version, Unknown):
-        return Exact(earlier[-1].version)
+    earlier = timeline.just_before(path, at)
+    if earlier is not None and earlier.live == wanted and not isinstance(earlier.version, Unknown):
+        return Exact(earlier.version)
     return None
 
 

@@ -11,8 +11,8 @@ from rewindd.model.operation import Operation, Step
 from rewindd.model.session import Checkpoint, Missing
 from rewindd.model.versions import File, Version
 from rewindd.paths import RelPath
-from rewindd.plan.draft import Draft, Merged
-from rewindd.plan.merge import Clash, merge_all
+from rewindd.plan.draft import Draft, Merged, merge
+from rewindd.plan.merge import Clash
 from rewindd.plan.settle import Action, Decision, Settled, settle
 from rewindd.protocol import replies
 from rewindd.service import comparing, render
@@ -124,7 +124,7 @@ def _merge(drafts: Sequence[Draft], contents: Mapping[bytes, bytes]) -> tuple[di
         made[digest] = merged
         return File(digest, len(merged), 0)
 
-    ways = {draft.path: merge_all(draft.current, draft.way.merges, text) for draft in drafts if isinstance(draft.way, Merged)}
+    ways = {draft.path: merge(draft.current, draft.way, text) for draft in drafts if isinstance(draft.way, Merged)}
     return ways, made
 
 
@@ -133,7 +133,9 @@ def _merged_versions(drafts: Iterable[Draft]) -> list[Version]:
     for draft in drafts:
         found.append(draft.current)
         if isinstance(draft.way, Merged):
-            found += [version for merge in draft.way.merges for version in (merge.base, merge.theirs)]
+            routes = [draft.way.merges, draft.way.check.merges] if draft.way.check is not None else [draft.way.merges]
+            found += [draft.way.check.start] if draft.way.check is not None else []
+            found += [version for merges in routes for one in merges for version in (one.base, one.theirs)]
     return found
 
 

@@ -10,7 +10,7 @@ from time import time_ns
 
 from rewindd.model.log import NOBODY, IndexEntry, Owner, Row, Source
 from rewindd.model.session import Missing
-from rewindd.model.versions import ABSENT, UNKNOWN, Unknown, Version
+from rewindd.model.versions import ABSENT, UNKNOWN, Directory, Unknown, Version
 from rewindd.paths import RelPath
 from rewindd.service import keeping
 from rewindd.service.holding import holders
@@ -57,9 +57,13 @@ async def observe(
         [keeping.Content(one.version, one.content) for one in seen.changed]
         + [keeping.Content(one.version, one.content) for one in seen.new],
     )
-    await append(state, tree, [*_changes(state, tree, seen), *_arrivals(state, tree, seen)])
-    await _leave_out(state, tree, seen)
-    await enter_unknown(state, tree, [one.path for one in seen.unseen])
+    await _leave_out(state, tree, [path for path in seen.now_left_out if path not in tree.left_out])
+    arrived = {one.path for one in seen.new}
+    await enter_unknown(state, tree, [one.path for one in seen.unseen if one.path not in arrived])
+    await append(state, tree, _in_parts_that_stand_alone([*_changes(state, tree, seen), *_arrivals(state, tree, seen)]))
+    await _let_in(state, tree, arrived & tree.left_out)
+    # Last: a directory's signature says that its entries were looked at, and all of what was found in it is written now.
+    _refresh(tree, seen)
     return [Missing(path=one.path, reason=one.reason) for one in seen.unseen]
 
 
@@ -103,13 +107,22 @@ def _append(db: Connection, tree: Tree, changes: Sequence[Change]) -> tuple[list
     return rows, entries
 
 
+def _in_parts_that_stand_alone(changes: list[Change]) -> list[Change]:
+    """Returns the changes, in the order in which a part of them may be written: a directory after all that is in it.
+
+    Its row has its signature, which says that its entries were looked at; a new one says that they are covered.
+    """
+    if len(changes) <= BATCH_ROWS:
+        return changes
+    return sorted(changes, key=lambda one: (isinstance(one.after, Directory), -one.path.depth))
+
+
 def _changes(state: State, tree: Tree, seen: Observation) -> list[Change]:
-    """The rows for known paths that changed. Where only the signature did, the index in memory is refreshed and nothing is written."""
+    """The rows for known paths that changed, not for those of which only the signature did."""
     changes: list[Change] = []
     for one in seen.changed:
         entry = tree.index[one.path]
         if one.version == entry.version:
-            tree.index[one.path] = replace(entry, signature=one.signature)
             continue
         after = replace(entry, version=one.version, signature=one.signature)
         if isinstance(entry.version, Unknown):
@@ -120,6 +133,14 @@ def _changes(state: State, tree: Tree, seen: Observation) -> list[Change]:
             Change(path=one.path, before=entry.version, after=one.version, owner=owner, source=source, since=entry.since, entry=after)
         )
     return changes
+
+
+def _refresh(tree: Tree, seen: Observation) -> None:
+    """Takes over the signatures, where only they changed; in memory, and nothing is written."""
+    for one in seen.changed:
+        entry = tree.index[one.path]
+        if one.version == entry.version:
+            tree.index[one.path] = replace(entry, signature=one.signature)
 
 
 def _arrivals(state: State, tree: Tree, seen: Observation) -> list[Change]:
@@ -151,17 +172,14 @@ async def enter_unknown(state: State, tree: Tree, paths: Iterable[RelPath]) -> N
         tree.index.update((entry.path, entry) for entry in entries)
 
 
-async def _leave_out(state: State, tree: Tree, seen: Observation) -> None:
+async def _leave_out(state: State, tree: Tree, left: Sequence[RelPath]) -> None:
     """Notes the names that the rules left in covered directories: when a rule lets one in later, it is first seen, not new."""
-    let_in = {one.path for one in seen.new if one.path in tree.left_out}
-    left = [path for path in seen.now_left_out if path not in tree.left_out]
-    if not let_in and not left:
-        return
+    if left:
+        await state.bridge.transact(lambda db: index.leave_out(db, tree.workspace.id, left))
+        tree.left_out.update(left)
 
-    def write(db: Connection) -> None:
-        index.leave_out(db, tree.workspace.id, left)
-        index.let_in(db, tree.workspace.id, let_in)
 
-    await state.bridge.transact(write)
-    tree.left_out.update(left)
-    tree.left_out -= let_in
+async def _let_in(state: State, tree: Tree, let_in: set[RelPath]) -> None:
+    if let_in:
+        await state.bridge.transact(lambda db: index.let_in(db, tree.workspace.id, let_in))
+        tree.left_out -= let_in

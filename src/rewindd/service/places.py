@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rewindd.errors import BadRequest, OutsideWorkspace, RefusedRoot, UnknownWorkspace
+from rewindd.model.session import Workspace
 from rewindd.paths import GIT_DIRECTORY, RelPath, relative
+from rewindd.tree.birth import birth_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +18,11 @@ class Place:
     root: str
     device: int
     inode: int
+    born_ns: int
+
+    def is_root_of(self, workspace: Workspace) -> bool:
+        """True when it is the very directory that the workspace was made of, wherever it is now."""
+        return (self.device, self.inode, self.born_ns) == (workspace.device, workspace.inode, workspace.born_ns)
 
 
 def look(directory: str, device: int | None, inode: int | None) -> Place:
@@ -30,6 +37,7 @@ def look(directory: str, device: int | None, inode: int | None) -> Place:
     real = os.path.realpath(directory)
     try:
         found = os.stat(real)
+        born_ns = birth_of(real)
     except (OSError, ValueError) as exc:
         raise UnknownWorkspace(f"{directory!r} is not there: {exc}", path=directory) from exc
     if not stat.S_ISDIR(found.st_mode):
@@ -40,7 +48,7 @@ def look(directory: str, device: int | None, inode: int | None) -> Place:
             "start rewindd where that directory is",
             path=directory,
         )
-    return Place(root=real, device=found.st_dev, inode=found.st_ino)
+    return Place(root=real, device=found.st_dev, inode=found.st_ino, born_ns=born_ns)
 
 
 def repository_top(directory: str, home: str) -> str | None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rewindd.errors import AmbiguousCheckpoint, BadRequest, UnknownCheckpoint
 from rewindd.model.ids import CheckpointId
@@ -43,15 +42,42 @@ async def lineage(state: State, session: Session) -> list[Session]:
     return line
 
 
-def ancestor(db: Connection, session: Session, steps: int) -> Checkpoint:
-    """Returns the head's Nth ancestor. Raises UnknownCheckpoint before the start."""
-    current = session.head.checkpoint
-    found = checkpoints.find(db, session.id, current) if current is not None else None
+async def head(state: State, session: Session) -> Checkpoint | None:
+    """Returns the checkpoint where the session stands, also where it is one of a session it was forked from; None at its start."""
+    line = await lineage(state, session)
+    return await state.bridge.transact(lambda db: _head(db, line))
+
+
+async def parent(state: State, session: Session, checkpoint: Checkpoint) -> Checkpoint | None:
+    """Returns the parent of a checkpoint of the session's line; None for the first."""
+    line = await lineage(state, session)
+    return await state.bridge.transact(lambda db: _parent(db, line, checkpoint))
+
+
+def _head(db: Connection, line: Sequence[Session]) -> Checkpoint | None:
+    wanted = line[0].head.checkpoint
+    found = (checkpoints.find(db, session.id, wanted) for session in line) if wanted is not None else iter(())
+    return next((one for one in found if one is not None), None)
+
+
+def _parent(db: Connection, line: Sequence[Session], checkpoint: Checkpoint) -> Checkpoint | None:
+    """The parent may be of a session that the checkpoint's was forked from; ids are unique in a session only, its position tells it."""
+    wanted = checkpoint.parent
+    if wanted is None:
+        return None
+    found = (checkpoints.find(db, session.id, wanted) for session in line)
+    return next((one for one in found if one is not None and one.seq == checkpoint.base_seq and one.uid != checkpoint.uid), None)
+
+
+def _ancestor(db: Connection, line: Sequence[Session], steps: int) -> Checkpoint:
+    found = _head(db, line)
     for _ in range(steps):
-        found = checkpoints.find(db, session.id, found.parent) if found is not None and found.parent is not None else None
+        if found is None:
+            break
+        found = _parent(db, line, found)
     if found is None:
         raise UnknownCheckpoint(
-            f"the head of session {session.id!r} has no checkpoint {steps} back; `rewindctl list` shows them", session=session.id
+            f"the head of session {line[0].id!r} has no checkpoint {steps} back; `rewindctl list` shows them", session=line[0].id
         )
     return found
 
@@ -59,7 +85,7 @@ def ancestor(db: Connection, session: Session, steps: int) -> Checkpoint:
 def _find(db: Connection, line: Sequence[Session], position: str) -> Checkpoint:
     matched = _ANCESTOR.fullmatch(position)
     if matched is not None:
-        return ancestor(db, line[0], int(matched.group(1) or 0))
+        return _ancestor(db, line, int(matched.group(1) or 0))
     before: int | None = None
     for session in line:
         found = [one for one in _named(db, session, position) if before is None or one.seq <= before]
@@ -84,8 +110,3 @@ def _named(db: Connection, session: Session, position: str) -> list[Checkpoint]:
     if by_label or len(position) < MIN_PREFIX_CHARS:
         return by_label
     return checkpoints.with_prefix(db, session.id, position)
-
-
-def in_session(checkpoint: Checkpoint, session: Session) -> Checkpoint:
-    """Returns a checkpoint as one of the session's line: what `session` stands on after a rewind to it."""
-    return checkpoint if checkpoint.session == session.id else replace(checkpoint, session=session.id)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from rewindd.model.ids import OperationId
 from rewindd.model.versions import File, Symlink, Version
 from rewindd.paths import RelPath
 from rewindd.service.state import State, Tree
@@ -17,27 +16,21 @@ MAX_TEXT_BYTES = 16 << 20
 
 async def timeline_since(state: State, tree: Tree, seq: int) -> Timeline:
     """Returns the complete log of every path that has a row, or a row switched, after a position."""
-    return await state.bridge.transact(lambda db: timeline(db, tree, touched(db, tree, seq)))
+    return await state.bridge.transact(lambda db: timeline(db, tree, seq))
 
 
-def touched(db: Connection, tree: Tree, seq: int) -> set[RelPath]:
-    """Returns the paths with a row, or a row switched, after a position."""
+def timeline(db: Connection, tree: Tree, seq: int) -> Timeline:
+    """Returns the complete log of every path that has a row, or a row switched, after a position.
+
+    The directories above these are in it too: a rewind may have to make them again. No row is read twice.
+    """
     workspace = tree.workspace.id
-    return {row.path for row in edits.since(db, workspace, seq)} | edits.paths_toggled_since(db, workspace, seq)
-
-
-def timeline(db: Connection, tree: Tree, paths: set[RelPath]) -> Timeline:
-    """Returns the complete log of some paths, and of the directories above them, which a rewind may have to make again."""
-    workspace = tree.workspace.id
-    wanted = paths | {parent for path in paths for parent in _above(path)}
-    rows = edits.of_paths(db, workspace, wanted)
-    named = {row.operation for row in rows if row.operation is not None}
-    return Timeline(rows, edits.toggles_of_paths(db, workspace, wanted), _positions(db, named), tree.index, tree.position)
-
-
-def _positions(db: Connection, named: Iterable[OperationId]) -> dict[OperationId, int]:
-    found = (operations.find(db, name) for name in named)
-    return {operation.id: operation.at for operation in found if operation is not None}
+    later = edits.since(db, workspace, seq)
+    touched = {row.path for row in later} | edits.paths_toggled_since(db, workspace, seq)
+    wanted = touched | {parent for path in touched for parent in _above(path)}
+    rows = edits.of_paths(db, workspace, wanted, until=seq) + [row for row in later if row.path in wanted]
+    written = operations.positions(db, {row.operation for row in rows if row.operation is not None})
+    return Timeline(rows, edits.toggles_of_paths(db, workspace, wanted), written, tree.index, tree.position)
 
 
 def _above(path: RelPath) -> Iterator[RelPath]:

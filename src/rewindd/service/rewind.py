@@ -21,7 +21,7 @@ from rewindd.service.locking import locked
 from rewindd.service.observing import observe
 from rewindd.service.places import locate
 from rewindd.service.reading import timeline_since
-from rewindd.service.save import automatic, head_checkpoint, head_seq, pending_deltas, standing
+from rewindd.service.save import automatic, head_seq, pending_deltas, standing
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.service.words import choice
@@ -62,7 +62,7 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
         check_base(session, request.base)
         parts = _parts(request)
         target = await positions.find(state, session, request.position)
-        parent = await _parent(state, session, target) if request.before else None
+        parent = await positions.parent(state, session, target) if request.before else None
         stand = _stand_at(session, target, parent, before=request.before)
         seq = target.base_seq if request.before else target.seq
         await observe(state, tree)
@@ -145,6 +145,8 @@ async def _do(state: State, tree: Tree, session: Session, turn: Turn, wish: _Wis
     settled = wish.decided.settled
     if wish.dry_run:
         return wire.encode_reply(deciding.result(wish.decided, wish.operation, wish.target, None))
+    if wish.plan is not None and wish.plan != settled.plan:
+        raise HeadMoved("the workspace is not as it was when that plan was made; look at a new plan", plan=settled.plan)
     if settled.conflicts:
         listed = [{"path": str(one.path), "reason": one.reason} for one in settled.conflicts]
         first = settled.conflicts[0]
@@ -153,8 +155,6 @@ async def _do(state: State, tree: Tree, session: Session, turn: Turn, wish: _Wis
             "`--on-conflict keep` leaves them, `overwrite` takes them back all the same",
             conflicts=listed,
         )
-    if wish.plan is not None and wish.plan != settled.plan:
-        raise HeadMoved("the workspace is not as it was when that plan was made; look at a new plan", plan=settled.plan)
     operation, steps = wish.operation, steps_of(tree, settled.decisions)
     tail = await _tail(state, tree, session, wish.tail_label)
     await keeping.keep(state.bridge, state.blobs, wish.decided.made)
@@ -180,7 +180,7 @@ async def _decide_files(state: State, tree: Tree, aim: draft.Aim, request: Rewin
 
 async def _tail(state: State, tree: Tree, session: Session, label: str) -> Checkpoint | None:
     """The automatic checkpoint, where something would otherwise lose its name: pending rows, unsaved events or statistics."""
-    head = await head_checkpoint(state, session)
+    head = await positions.head(state, session)
     event, stats = (head.event, head.stats) if head is not None else (None, Stats(start_time_ns=session.stats.start_time_ns))
     said = (event, stats) != (session.head.event, session.stats)
     if not said and not await pending_deltas(state, tree, session, await head_seq(state, session)):
@@ -243,10 +243,6 @@ async def _no_rewind(state: State, session: Session) -> str:
     newest = await state.bridge.transact(lambda db: checkpoints.of_session(db, session.id, 1))
     meant = f"; to take back what was done since the last save: `rewindctl rewind {newest[0].id}`" if newest else ""
     return f"session {session.id!r} has no rewind to undo{meant}"
-
-
-async def _parent(state: State, session: Session, target: Checkpoint) -> Checkpoint | None:
-    return await positions.find(state, session, target.parent) if target.parent is not None else None
 
 
 def _stand_at(session: Session, target: Checkpoint, parent: Checkpoint | None, *, before: bool) -> tuple[Head, Stats]:

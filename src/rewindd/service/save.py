@@ -99,19 +99,8 @@ async def pending_deltas(state: State, tree: Tree, session: Session, base: int) 
 
 async def head_seq(state: State, session: Session) -> int:
     """Returns the position of the session's head: its checkpoint's, or its start."""
-    head = await head_checkpoint(state, session)
+    head = await positions.head(state, session)
     return session.start_seq if head is None else head.seq
-
-
-async def head_checkpoint(state: State, session: Session) -> Checkpoint | None:
-    """Returns the head's checkpoint, also where it is one of a session this one was forked from."""
-    if session.head.checkpoint is None:
-        return None
-    wanted = session.head.checkpoint
-    found = await state.bridge.transact(lambda db: checkpoints.find(db, session.id, wanted))
-    if found is None and session.parent is not None:
-        return await positions.find(state, session, wanted)
-    return found
 
 
 def automatic(session: Session, tree: Tree, stand: Standing, label: str) -> Checkpoint:

@@ -122,7 +122,7 @@ async def find_or_add(state: State, directory: str, device: int | None, inode: i
 async def _present(state: State, enclosing: Workspace) -> Workspace:
     """The enclosing workspace, after a look whether its root is still the directory it was."""
     place = await state.bridge.work(places.look, enclosing.root, None, None)
-    if (place.device, place.inode) == (enclosing.device, enclosing.inode):
+    if place.is_root_of(enclosing):
         return enclosing
     return await _at(state, place)
 
@@ -131,13 +131,15 @@ async def _at(state: State, place: places.Place) -> Workspace:
     """The workspace whose root is this very directory: found by device and inode, also when it was moved; else a new one."""
 
     def write(db: Connection) -> Workspace:
-        same = next((w for w in known(db) if (w.device, w.inode) == (place.device, place.inode)), None)
+        same = next((workspace for workspace in known(db) if place.is_root_of(workspace)), None)
         if same is not None and same.root == place.root:
             return same
         if same is not None:
-            workspaces.move(db, same.id, place.root, place.device, place.inode)
+            workspaces.move(db, same.id, place.root)
             return replace(same, root=place.root)
-        new = Workspace(id=WorkspaceId(names.workspace_id()), root=place.root, device=place.device, inode=place.inode)
+        new = Workspace(
+            id=WorkspaceId(names.workspace_id()), root=place.root, device=place.device, inode=place.inode, born_ns=place.born_ns
+        )
         workspaces.add(db, new, time_ns())
         return new
 

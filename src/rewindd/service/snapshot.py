@@ -21,7 +21,7 @@ from rewindd.service.places import locate
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.store import claims as claim_rows
-from rewindd.store import index, sessions
+from rewindd.store import index, sessions, workspaces
 from rewindd.store.database import Connection
 from rewindd.tree.ignore import NoRules
 from rewindd.tree.look import Look, Unseen, look
@@ -119,16 +119,17 @@ async def _gather(
 
 async def _publish(state: State, tree: Tree, session: Session, gathered: _Gathered, reply: replies.Snapshots, turn: Turn) -> bytes:
     """The last, small transaction: coverage, claims, the answer."""
-    entries = [replace(tree.index[path], covered=tree.position) for path in gathered.covered]
 
-    def write(db: Connection) -> bytes:
-        index.put(db, tree.workspace.id, entries)
+    def write(db: Connection) -> tuple[bytes, int]:
+        # A position of its own: at that of a checkpoint saved before, nobody had looked.
+        position = workspaces.allot(db, tree.workspace.id, 1) if gathered.covered else tree.position
+        index.put(db, tree.workspace.id, [replace(tree.index[path], covered=position) for path in gathered.covered])
         claim_rows.put(db, tree.workspace.id, gathered.claims)
         sessions.seen(db, session.id, session.last_seen_at_ns)
-        return turn.keep(db, reply)
+        return turn.keep(db, reply), position
 
-    answer = await state.bridge.transact(write)
-    tree.index.update((entry.path, entry) for entry in entries)
+    answer, tree.position = await state.bridge.transact(write)
+    tree.index.update((path, replace(tree.index[path], covered=tree.position)) for path in gathered.covered)
     ended = take(tree, gathered.claims)
     if ended:
         await state.bridge.transact(lambda db: claim_rows.drop(db, tree.workspace.id, ended))

@@ -46,7 +46,7 @@ class Tree:
 
     def root(self) -> Root:
         """Opens the root. Raises UnknownWorkspace when it is gone or another directory."""
-        return Root.open(self.workspace.root, self.workspace.device, self.workspace.inode)
+        return Root.open(self.workspace.root, self.workspace.device, self.workspace.inode, self.workspace.born_ns)
 
     def rules(self) -> Rules:
         """The rules that hold for the workspace now."""

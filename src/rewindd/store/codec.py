@@ -35,7 +35,7 @@ _owners = msgspec.msgpack.Decoder(tuple[str, ...])
 _heads = msgspec.msgpack.Decoder(tuple[str | None, int | None])
 _numbers = msgspec.msgpack.Decoder(tuple[int, int, int, int, int])
 _signatures = msgspec.msgpack.Decoder(tuple[int, int, int, int, int, int, int, bool])
-_places = msgspec.msgpack.Decoder(tuple[int, int])
+_places = msgspec.msgpack.Decoder(tuple[int, int, int])
 _paths = msgspec.msgpack.Decoder(list[bytes])
 _missing = msgspec.msgpack.Decoder(list[tuple[bytes, str]])
 _switched = msgspec.msgpack.Decoder(tuple[tuple[int, ...], tuple[int, ...]])
@@ -119,13 +119,13 @@ def signature_of(stored: bytes | None) -> Signature | None:
     return Signature(device=device, inode=inode, size=size, mtime_ns=mtime_ns, ctime_ns=ctime_ns, mode=mode, links=links, racy=racy)
 
 
-def place_to_bytes(device: int, inode: int) -> bytes:
+def place_to_bytes(device: int, inode: int, born_ns: int) -> bytes:
     """Returns the column that tells a directory; inode numbers use all 64 bits, SQLite's integers have a sign."""
-    return _encoder.encode((device, inode))
+    return _encoder.encode((device, inode, born_ns))
 
 
-def place_of(stored: bytes) -> tuple[int, int]:
-    """Returns device and inode of a column."""
+def place_of(stored: bytes) -> tuple[int, int, int]:
+    """Returns device, inode and time of birth of a column."""
     return _places.decode(stored)
 
 

@@ -31,12 +31,14 @@ def append(db: Connection, workspace: WorkspaceId, rows: Sequence[Row]) -> None:
     totals.add(db, "rows", len(rows))
 
 
-def of_paths(db: Connection, workspace: WorkspaceId, paths: Iterable[RelPath]) -> list[Row]:
-    """Returns the complete histories of these paths, by `seq`."""
+def of_paths(db: Connection, workspace: WorkspaceId, paths: Iterable[RelPath], until: int | None = None) -> list[Row]:
+    """Returns the histories of these paths, up to and with position `until` (None: complete), by `seq`."""
     number = number_of(db, workspace)
+    bound = "" if until is None else " AND seq <= ?"
+    last = () if until is None else (until,)
     rows: list[Row] = []
     for part, marks in in_parts(path_to_bytes(path) for path in set(paths)):
-        rows += _EDITS.select(db, _row, f"WHERE workspace = ? AND seq IN ({_seqs(marks)})", (number, number, *part))
+        rows += _EDITS.select(db, _row, f"WHERE workspace = ? AND seq IN ({_seqs(marks)}{bound})", (number, number, *part, *last))
     return sorted(rows, key=lambda row: row.seq)
 
 

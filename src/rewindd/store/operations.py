@@ -1,6 +1,6 @@
 """Operations and their steps: what a rewind decided, durable before its first effect."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from rewindd.errors import StoreCorrupt
@@ -23,7 +23,7 @@ from rewindd.store.codec import (
     version_of,
     version_to_bytes,
 )
-from rewindd.store.records import Field, Records
+from rewindd.store.records import Field, Records, in_parts
 from rewindd.store.schema import Connection
 
 _TABLE = Records(
@@ -53,6 +53,14 @@ def find(db: Connection, id: OperationId) -> Operation | None:  # noqa: A002
     return _TABLE.find(db, _operation, "WHERE id = ?", (id,))
 
 
+def positions(db: Connection, ids: Iterable[OperationId]) -> dict[OperationId, int]:
+    """Returns where in the log these operations are; one that is not recorded is not in it."""
+    found: dict[OperationId, int] = {}
+    for part, marks in in_parts(ids):
+        found.update(_TABLE.select(db, _position, f"WHERE id IN ({marks})", part))
+    return found
+
+
 def finish(db: Connection, id: OperationId, status: OperationStatus) -> None:  # noqa: A002
     """Gives the operation its next status.
 
@@ -71,8 +79,8 @@ def settle(db: Connection, operation: Operation) -> None:
 
 
 def unfinished(db: Connection) -> list[Operation]:
-    """Returns the operations that are applying or applied, in the order in which they began."""
-    return _TABLE.select(db, _operation, "WHERE status IN ('applying', 'applied') ORDER BY number")
+    """Returns the operations that are applying, rolling back or applied, in the order in which they began."""
+    return _TABLE.select(db, _operation, "WHERE status IN ('applying', 'rolling-back', 'applied') ORDER BY number")
 
 
 def of_session(db: Connection, session: SessionId) -> list[Operation]:
@@ -115,6 +123,10 @@ def _step(operation: str, number: int, path: bytes, expect: bytes, target: bytes
     off, on = rows_of(switched)
     versions = version_of(expect), version_of(target)
     return Step(path=path_of(path), expect=versions[0], target=versions[1], signature=signature_of(signature), off=off, on=on)
+
+
+def _position(id_: str, workspace: str, session: str, kind: str, scope: str, status: str, at: int, *_: Field) -> tuple[OperationId, int]:
+    return OperationId(id_), at
 
 
 def _operation(

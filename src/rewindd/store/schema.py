@@ -14,7 +14,6 @@ _TABLES = (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, root BLOB NOT NULL, place BLOB NOT NULL,
         added_at_ns INTEGER NOT NULL, position INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
     "CREATE INDEX workspaces_of_root ON workspaces (root)",
-    "CREATE INDEX workspaces_of_place ON workspaces (place)",
     """CREATE TABLE sessions (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL REFERENCES workspaces (id),
         agent TEXT NOT NULL, parent TEXT, capture TEXT NOT NULL, attribution TEXT NOT NULL, imported INTEGER NOT NULL,
@@ -66,7 +65,7 @@ _TABLES = (
         to_head BLOB NOT NULL, to_stats BLOB NOT NULL, plan TEXT NOT NULL, key TEXT, created_at_ns INTEGER NOT NULL,
         checksum INTEGER NOT NULL)""",
     "CREATE INDEX operations_of_session ON operations (session, at)",
-    "CREATE INDEX operations_unfinished ON operations (status) WHERE status IN ('applying', 'applied')",
+    "CREATE INDEX operations_unfinished ON operations (status) WHERE status IN ('applying', 'rolling-back', 'applied')",
     """CREATE TABLE steps (
         operation TEXT NOT NULL, number INTEGER NOT NULL, path BLOB NOT NULL, expect BLOB NOT NULL, target BLOB NOT NULL,
         signature BLOB, switched BLOB NOT NULL, checksum INTEGER NOT NULL,

@@ -15,7 +15,7 @@ _TABLE = Records("workspaces", ("number",), ("id", "root", "place", "added_at_ns
 def add(db: Connection, workspace: Workspace, at_ns: int) -> None:
     """Adds a workspace with an empty log; `at_ns` is wall-clock time."""
     (number,) = db.execute("SELECT coalesce(max(number), 0) + 1 FROM workspaces").fetchone()
-    place = place_to_bytes(workspace.device, workspace.inode)
+    place = place_to_bytes(workspace.device, workspace.inode, workspace.born_ns)
     _TABLE.insert(db, [(number, workspace.id, os.fsencode(workspace.root), place, at_ns, 0)])
 
 
@@ -29,20 +29,15 @@ def at_root(db: Connection, root: str) -> Workspace | None:
     return _TABLE.find(db, _workspace, "WHERE root = ? ORDER BY number DESC", (os.fsencode(root),))
 
 
-def at_inode(db: Connection, device: int, inode: int) -> Workspace | None:
-    """Returns the workspace whose root was that directory; of several, the one added last."""
-    return _TABLE.find(db, _workspace, "WHERE place = ? ORDER BY number DESC", (place_to_bytes(device, inode),))
-
-
 def all_of(db: Connection) -> list[Workspace]:
     """Returns all workspaces, in the order in which they were added."""
     return _TABLE.select(db, _workspace, "ORDER BY number")
 
 
-def move(db: Connection, id: WorkspaceId, root: str, device: int, inode: int) -> None:  # noqa: A002
-    """Says where the workspace's root is now. Raises UnknownWorkspace."""
-    number, _, _, added_at_ns, position_ = _row(db, id)
-    _TABLE.put(db, [(number, id, os.fsencode(root), place_to_bytes(device, inode), added_at_ns, position_)])
+def move(db: Connection, id: WorkspaceId, root: str) -> None:  # noqa: A002
+    """Says where the workspace's root is now; it is the same directory. Raises UnknownWorkspace."""
+    number, _, place, added_at_ns, position_ = _row(db, id)
+    _TABLE.put(db, [(number, id, os.fsencode(root), place, added_at_ns, position_)])
 
 
 def position(db: Connection, id: WorkspaceId) -> int:  # noqa: A002
@@ -77,5 +72,5 @@ def _fields(number: int, id_: str, root: bytes, place: bytes, added_at_ns: int, 
 
 
 def _workspace(number: int, id_: str, root: bytes, place: bytes, *rest: Field) -> Workspace:
-    device, inode = place_of(place)
-    return Workspace(id=WorkspaceId(id_), root=os.fsdecode(root), device=device, inode=inode)
+    device, inode, born_ns = place_of(place)
+    return Workspace(id=WorkspaceId(id_), root=os.fsdecode(root), device=device, inode=inode, born_ns=born_ns)

@@ -5,12 +5,12 @@ answers follows docs/design.md, "The one idea", under the same names.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from rewindd.model.ids import OperationId, SessionId
 from rewindd.model.log import IndexEntry, Row, Source, Toggle
-from rewindd.model.versions import UNKNOWN, Version
+from rewindd.model.versions import UNKNOWN, Unknown, Version
 from rewindd.paths import RelPath
 
 Seqs = frozenset[int]
@@ -67,6 +67,7 @@ class Timeline:
             if toggle.row in path_of:
                 grouped[path_of[toggle.row]][toggle.at].append(toggle)
         self._toggles = {path: dict(sorted(groups.items())) for path, groups in grouped.items()}
+        self._live: dict[tuple[int, RelPath], Seqs] = {}
 
     @property
     def paths(self) -> list[RelPath]:
@@ -92,11 +93,14 @@ class Timeline:
 
     def live(self, seq: int, path: RelPath) -> Seqs:
         """live(s) of one path: its content rows up to `seq`, as the operations up to `seq` left them switched."""
+        known = self._live.get((seq, path))
+        if known is not None:
+            return known
         alive = {row.seq for row in self.rows(path) if row.seq <= seq and row.source.is_content}
         for at, group in self._toggles.get(path, {}).items():
             if at <= seq:
                 _switch(alive, group)
-        return frozenset(alive)
+        return self._live.setdefault((seq, path), frozenset(alive))
 
     def owned(self, seqs: Iterable[int], path: RelPath, session: SessionId) -> Seqs:
         """Those of `seqs` that are the session's alone."""
@@ -126,7 +130,36 @@ class Timeline:
         return at in self._toggles.get(path, {}) or any(self.operation_at(row) == at for row in self.rows(path))
 
     def moments(self, path: RelPath) -> list[Moment]:
-        """The path's versions with the rows then live, oldest first, from its last view row on.
+        """The path's versions with the rows then live, oldest first, from its last view row on."""
+        found: list[Moment] = []
+        for seq, version, alive, is_first in self._history(path):
+            if is_first:
+                found.clear()
+            found.append(Moment(seq, version, frozenset(alive)))
+        return found
+
+    def newest(self, path: RelPath, wanted: Seqs) -> Version:
+        """The version of the newest moment at which just these rows were live; unknown where there is none."""
+        version: Version = UNKNOWN
+        for _, then, alive, is_first in self._history(path):
+            if is_first:
+                version = UNKNOWN
+            if len(alive) == len(wanted) and not isinstance(then, Unknown) and alive == wanted:
+                version = then
+        return version
+
+    def just_before(self, path: RelPath, at: int) -> Moment | None:
+        """The last moment before a position; None where there is none."""
+        last: tuple[int, Version] | None = None
+        for seq, version, _, is_first in self._history(path):
+            if is_first:
+                last = None
+            if seq < at:
+                last = seq, version
+        return Moment(*last, self.live(last[0], path)) if last is not None else None
+
+    def _history(self, path: RelPath) -> Iterator[tuple[int, Version, Set[int], bool]]:
+        """Yields each moment of a path, its live rows as a set that changes as it goes on; True: what came before does not count.
 
         An operation's toggles and the effect row that carries them out are one moment: between the two positions the rows
         are switched and the file is not yet written, and nobody could have looked.
@@ -134,24 +167,24 @@ class Timeline:
         rows, groups = self.rows(path), self._toggles.get(path, {})
         entry = self._index.get(path)
         if not rows:
-            return [Moment(entry.since, entry.version, frozenset())] if entry else []
+            if entry:
+                yield entry.since, entry.version, set(), True
+            return
         written = {at for row in rows if (at := self.operation_at(row)) is not None}
-        found = [Moment(rows[0].since, rows[0].before, frozenset())]
         alive: set[int] = set()
+        version = rows[0].before
+        yield rows[0].since, version, alive, True
         events: list[tuple[int, Row | None]] = [(row.seq, row) for row in rows] + [(at, None) for at in groups if at not in written]
         for seq, row in sorted(events, key=lambda event: event[0]):
             if row is None:
                 _switch(alive, groups[seq])
-                found.append(Moment(seq, found[-1].version, frozenset(alive)))
-                continue
-            if row.source.is_view:
-                found.clear()
-            elif row.source.is_content:
-                alive.add(row.seq)
             else:
-                _switch(alive, groups.get(self.operation_at(row) or 0, ()))
-            found.append(Moment(row.seq, row.after, frozenset(alive)))
-        return found
+                version = row.after
+                if row.source.is_content:
+                    alive.add(seq)
+                elif not row.source.is_view:
+                    _switch(alive, groups.get(self.operation_at(row) or 0, ()))
+            yield seq, version, alive, row is not None and row.source.is_view
 
     def runs(self, path: RelPath, seqs: Iterable[int]) -> list[Run]:
         """The runs of a path that are made of these rows, oldest first; runs that come to nothing are left out."""

@@ -13,6 +13,7 @@ from typing import Self
 
 from rewindd.errors import OutsideWorkspace, UnknownWorkspace
 from rewindd.paths import ROOT, RelPath
+from rewindd.tree.birth import birth_ns
 
 #: Directory descriptors kept open at once, of the 1,024 that a process may have by default (getrlimit(2)) and 64 sessions share.
 #: At least 4: a rename holds two at once.
@@ -35,8 +36,8 @@ class Root:
         self._cached: OrderedDict[str, int] = OrderedDict()
 
     @classmethod
-    def open(cls, path: str, device: int, inode: int) -> Self:
-        """Opens the root, if it still is the directory that was made a workspace.
+    def open(cls, path: str, device: int, inode: int, born_ns: int = 0) -> Self:
+        """Opens the root, if it still is the directory that was made a workspace. `born_ns` 0 says that its birth is not known.
 
         Raises:
             UnknownWorkspace: it is gone, cannot be reached, is no directory, or is another directory now.
@@ -47,7 +48,7 @@ class Root:
             why = (exc.strerror or "cannot be opened").lower()
             raise UnknownWorkspace(f"the workspace {path!r} cannot be used: {why}; open a session where it is now", root=path) from exc
         found = os.fstat(fd)
-        if (found.st_dev, found.st_ino) != (device, inode):
+        if (found.st_dev, found.st_ino) != (device, inode) or (born_ns and birth_ns(fd) != born_ns):
             os.close(fd)
             raise UnknownWorkspace(f"{path!r} is another directory than the workspace was; open a session there again", root=path)
         return cls(path, fd)

@@ -26,15 +26,13 @@ def test_workspaces(db: Connection, workspace: Workspace) -> None:
     """A workspace is found by id, by root and by inode, and the newest wins where two claim the same place."""
     assert workspaces.find(db, workspace.id) == workspace
     assert workspaces.at_root(db, workspace.root) == workspace
-    assert workspaces.at_inode(db, workspace.device, workspace.inode) == workspace
     assert workspaces.at_root(db, "/elsewhere") is None
     clone = replace(workspace, id=WorkspaceId("w2"), inode=7)
     workspaces.add(db, clone, 2)
     assert workspaces.at_root(db, workspace.root) == clone
     assert workspaces.all_of(db) == [workspace, clone]
-    workspaces.move(db, workspace.id, "/moved", 8, 9)
+    workspaces.move(db, workspace.id, "/moved")
     assert workspaces.find(db, workspace.id) == Workspace(id=workspace.id, root="/moved", device=8, inode=9)
-    assert workspaces.at_inode(db, workspace.device, workspace.inode) is None
 
 
 def test_positions(db: Connection, workspace: Workspace) -> None:
@@ -53,7 +51,7 @@ def test_positions(db: Connection, workspace: Workspace) -> None:
     [
         lambda db: workspaces.position(db, WorkspaceId("none")),
         lambda db: workspaces.allot(db, WorkspaceId("none"), 1),
-        lambda db: workspaces.move(db, WorkspaceId("none"), "/", 1, 1),
+        lambda db: workspaces.move(db, WorkspaceId("none"), "/"),
         lambda db: edits.append(db, WorkspaceId("none"), []),
         lambda db: index.load(db, WorkspaceId("none")),
         lambda db: claims.load(db, WorkspaceId("none")),

@@ -1,0 +1,271 @@
+"""Lives of the service for tests of death: each function is one life, run in a child process that may be killed on the way.
+
+A life serves requests without sockets. Faults are armed for the one request that the test is about, and stay armed for what
+comes after its answer. Arguments and results are plain data.
+"""
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+
+from rewindd import errors, faults
+from rewindd.model.ids import SessionId
+from rewindd.paths import FsText
+from rewindd.protocol import replies, requests, wire
+from rewindd.protocol.replies import Reply
+from rewindd.protocol.requests import Request
+from rewindd.service.dispatch import Service
+from rewindd.service.running import running
+from rewindd.store import edits, index, operations, workspaces
+from rewindd.store.database import Connection
+from rewindd.store.thread import StoreThread
+from support.photograph import Photograph, photograph
+
+R = TypeVar("R", bound=Reply)
+T = TypeVar("T")
+SESSION = "the-session"
+KEY = "the-key"
+#: Above what goes into the database: a blob file's effects are among those of the save.
+BIG = b"0123456789abcdef" * (20 << 10)
+EXTERNAL_LINE = "line 25, by nobody"
+EDITOR_LINE = "the editor was here"
+
+Answer = dict[str, Any]
+
+
+class Desk:
+    """The service of one life, to be asked."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def ask(self, request: Request, expected: type[R]) -> R:
+        return wire.decode_fields(await self._service.answer(request, b"", lambda _: None), expected)
+
+    async def told(self, request: Request) -> Answer:
+        """The answer or the error's code, as plain data."""
+        try:
+            fields = await self._service.answer(request, b"", lambda _: None)
+        except errors.RewinddError as exc:
+            return {"error": exc.code, "message": exc.message}
+        found: Answer = msgspec.to_builtins(msgspec.msgpack.decode(fields), str_keys=True)
+        return found
+
+
+def text(*changed: str) -> str:
+    """Forty lines; each argument, `line N…`, in place of the line it names."""
+    lines = [f"line {number}" for number in range(40)]
+    for line in changed:
+        lines[int(line.split(",")[0].removeprefix("line "))] = line
+    return "\n".join(lines) + "\n"
+
+
+def tree_of(top: str) -> Path:
+    return Path(top, "tree")
+
+
+@asynccontextmanager
+async def life(top: str) -> AsyncIterator[Desk]:
+    """A life of the service on the store below `top`."""
+    data = Path(top, "data")
+    data.mkdir(mode=0o700, exist_ok=True)
+    async with running(data_dir=str(data), socket=f"{top}/run/d.sock", runtime_dir=f"{top}/run", on_stop=lambda: None) as service:
+        yield Desk(service)
+
+
+# ---- what is done
+
+
+async def _begin(desk: Desk, top: str) -> None:
+    root = tree_of(top)
+    for directory in ("olddir/deep", "to-file", "dirmode"):
+        (root / directory).mkdir(parents=True)
+    for name in ("file", "merged", "gone", "olddir/deep/inside", "to-directory", "to-file/inside", "dirmode/inside", "same", "script"):
+        (root / name).write_text(text())
+        (root / name).chmod(0o644)
+    for name in ("olddir", "olddir/deep", "to-file", "dirmode"):
+        (root / name).chmod(0o755)
+    (root / "link").symlink_to("file")
+    (root / "big").write_bytes(BIG)
+    await desk.ask(requests.OpenSession(directory=FsText(str(root)), agent="tests", id=SESSION, exact=True), replies.SessionReply)
+    await _snapshot(desk)
+    (root / "file").write_text(text("line 3, first"))
+    await desk.ask(requests.Save(session=SESSION, id="first", events=[_said("first")]), replies.Saved)
+
+
+async def _edit(desk: Desk, top: str) -> None:
+    """One change of every kind."""
+    await _snapshot(desk)
+    root = tree_of(top)
+    (root / "file").write_text(text("line 3, second"))
+    (root / "merged").write_text(text("line 3, second"))
+    (root / "gone").unlink()
+    (root / "new").write_text("new\n")
+    (root / "newdir").mkdir(mode=0o755)
+    (root / "newdir" / "inside").write_text("inside\n")
+    (root / "link").unlink()
+    (root / "link").symlink_to("merged")
+    (root / "newlink").symlink_to("nowhere")
+    (root / "script").chmod(0o755)
+    (root / "dirmode").chmod(0o700)
+    shutil.rmtree(root / "olddir")
+    (root / "to-directory").unlink()
+    (root / "to-directory").mkdir(mode=0o755)
+    (root / "to-directory" / "inside").write_text("inside\n")
+    shutil.rmtree(root / "to-file")
+    (root / "to-file").write_text("a file now\n")
+    (root / "big").write_bytes(BIG[::-1])
+
+
+def request_of(act: str) -> Request:
+    """The request that the test is about; the same each time."""
+    if act == "save":
+        return requests.Save(session=SESSION, key=KEY, id="second", label="the save", events=[_said("second")])
+    return requests.Rewind(session=SESSION, key=KEY, position="first")
+
+
+async def _before_the_rewind(desk: Desk, top: str) -> None:
+    await _edit(desk, top)
+    await desk.ask(requests.Save(session=SESSION, id="second", events=[_said("second")]), replies.Saved)
+    (tree_of(top) / "merged").write_text(text("line 3, second", EXTERNAL_LINE))
+
+
+# ---- lives, run in children
+
+
+def set_out(top: str, act: str) -> None:
+    """The life before the one that dies: up to the request that the test is about."""
+
+    async def live() -> None:
+        tree_of(top).mkdir(parents=True)
+        async with life(top) as desk:
+            await _begin(desk, top)
+            await (_edit if act == "save" else _before_the_rewind)(desk, top)
+
+    anyio.run(live)
+
+
+def do(top: str, act: str, fault: str | None = None, times: int = 1) -> dict[str, Any]:
+    """Asks the request with the fault armed, `times` times. Leaves its answer in `answered` as soon as it is answered.
+
+    Returns the names of the effects, the answers, a photograph after each, and the log.
+    """
+    names: list[str] = []
+    armed = faults.from_spec(fault) if fault else None
+
+    def hook(name: str) -> None:
+        names.append(name)
+        if armed is not None:
+            armed(name)
+
+    async def live() -> dict[str, Any]:
+        answers: list[Answer] = []
+        photographs: list[Photograph] = []
+        async with life(top) as desk:
+            faults.arm(hook)
+            for _ in range(times):
+                answers.append(await desk.told(request_of(act)))
+                Path(top, "answered").write_text(json.dumps(answers[0]))
+                photographs.append(photograph(tree_of(top)))
+            pong = await desk.ask(requests.Ping(), replies.Pong)
+            checkpoints = await _checkpoints(desk)
+        return {"names": names, "answers": answers, "photographs": photographs, "pid": pong.pid, "checkpoints": checkpoints}
+
+    found = anyio.run(live)
+    faults.arm(None)
+    return found | {"end": photograph(tree_of(top)), "log": log_faults(top), "operations": operations_of(top)}
+
+
+def recover(top: str, fault: str | None = None) -> dict[str, Any]:
+    """A life that only recovers, with a fault armed from its start."""
+
+    async def live() -> dict[str, Any]:
+        async with life(top) as desk:
+            return await _facts(desk, top)
+
+    faults.arm(faults.from_spec(fault) if fault else None)
+    return anyio.run(live)
+
+
+def look_back(top: str, act: str) -> dict[str, Any]:
+    """The next life: what it recovered, what the same key gives (twice), and what an undo of it gives."""
+
+    async def live() -> dict[str, Any]:
+        async with life(top) as desk:
+            found = await _facts(desk, top)
+            request = request_of(act)
+            found["answers"] = [await desk.told(request), await desk.told(request)]
+            found["answered"] = photograph(tree_of(top))
+            found["checkpoints"] = await _checkpoints(desk)
+            found["undo"] = await desk.told(requests.Undo(session=SESSION)) if act == "rewind" else None
+            found["after_undo"] = photograph(tree_of(top))
+            await desk.ask(requests.ListPending(session=SESSION), replies.Changes)  # observes
+        return found
+
+    return anyio.run(live) | {"log": log_faults(top), "operations": operations_of(top)}
+
+
+async def _facts(desk: Desk, top: str) -> dict[str, Any]:
+    status = await desk.ask(requests.GetStatus(), replies.Status)
+    return {
+        "recovered": [one.outcome for one in status.recovered],
+        "tree": photograph(tree_of(top)),
+        "checkpoints_found": await _checkpoints(desk),
+    }
+
+
+async def _checkpoints(desk: Desk) -> dict[str, Any]:
+    """What every checkpoint that is not automatic holds, by its id: without times, which differ between lives."""
+    listed = await desk.ask(requests.ListCheckpoints(session=SESSION), replies.Checkpoints)
+    found: dict[str, Any] = {}
+    for one in listed.checkpoints:
+        if not one.automatic:
+            shown = await desk.ask(requests.ShowCheckpoint(session=SESSION, position=one.id, content=True), replies.CheckpointReply)
+            diffs = {diff.path: [repr(diff.before), repr(diff.after)] for diff in shown.checkpoint.file_diffs}
+            found[one.id] = {"prompts": shown.checkpoint.user_prompts, "diffs": diffs}
+    return found
+
+
+def log_faults(top: str) -> list[str]:
+    """What is wrong with the log: per path a row's before is the previous row's after, and the index is the last row's after."""
+
+    def look(db: Connection) -> list[str]:
+        wrong: list[str] = []
+        for workspace in workspaces.all_of(db):
+            last = {}
+            for row in edits.since(db, workspace.id, 0):
+                if row.path in last and last[row.path] != row.before:
+                    wrong.append(f"{row.path}: {row.seq}: {last[row.path]} became {row.before}")
+                last[row.path] = row.after
+            known = {entry.path: entry.version for entry in index.load(db, workspace.id)}
+            wrong += [f"{path}: {version} is not known" for path, version in last.items() if known.get(path) != version]
+        return wrong
+
+    return _in_store(top, look)
+
+
+def operations_of(top: str) -> list[str]:
+    """The statuses of the session's operations."""
+    return _in_store(top, lambda db: [one.status.value for one in operations.of_session(db, SessionId(SESSION))])
+
+
+def _in_store(top: str, read: Callable[[Connection], T]) -> T:
+    store = StoreThread(str(Path(top, "data")))
+    try:
+        return store.submit(read).result()
+    finally:
+        store.close()
+
+
+async def _snapshot(desk: Desk) -> None:
+    await desk.ask(requests.TakeSnapshot(session=SESSION, paths=[FsText(".")]), replies.Snapshots)
+
+
+def _said(words: str) -> requests.EventBody:
+    return requests.EventBody(kind="user_prompt", text=words, tokens=1)
