@@ -19,7 +19,7 @@ from rewindd.service.state import State, Tree
 from rewindd.store import answers, checkpoints, edits, index, operations, sessions, workspaces
 from rewindd.store import blobs as blob_rows
 from rewindd.store.database import Connection
-from rewindd.tree.apply import Outcome, StageFailed, apply
+from rewindd.tree.apply import Outcome, StageFailed, apply, rescue
 from rewindd.tree.apply import sync as sync_tree
 
 #: Small contents read ahead of an operation, in one transaction instead of one each.
@@ -139,7 +139,7 @@ async def close(
 async def sync(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
     """Makes the changed paths durable, then closes the operation for good. Shielded: it is short, and recovery would repeat it."""
     with anyio.CancelScope(shield=True):
-        await state.bridge.work(_sync, tree, [step for step in steps if step.expect != step.target])
+        await state.bridge.work(_sync, tree, operation, [step for step in steps if step.expect != step.target])
 
         def write(db: Connection) -> None:
             operations.finish(db, operation.id, OperationStatus.DONE)
@@ -153,8 +153,9 @@ def _apply(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]
         return apply(root, operation.id, steps, StoredContent(state, steps), _never)
 
 
-def _sync(tree: Tree, steps: Sequence[Step]) -> None:
+def _sync(tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
     with tree.root() as root:
+        rescue(root, operation.id, steps)  # stages that could not be removed: nobody looks for them once it is done
         sync_tree(root, [step.path for step in steps])
 
 

@@ -54,7 +54,17 @@ async def keep(bridge: Bridge, blobs: Blobs, contents: Iterable[Content]) -> Non
         return
     packed = await bridge.work(_pack, blobs, wanted)
     for batch in batches(packed):
-        await bridge.transact(partial(_put, batch=batch), bulk=len(packed) > len(batch))
+        await bridge.transact(partial(put, batch=batch), bulk=len(packed) > len(batch))
+
+
+def try_pack(blobs: Blobs, contents: Sequence[Content]) -> list[Packed] | None:
+    """Packs contents that are few and small enough to go with the rows that name them; None where they are not. For a worker thread.
+
+    Nothing asks whether they are kept already: that would cost another transaction, and putting one twice does nothing.
+    """
+    files = {c.version.digest: (c.version, c.data) for c in contents if isinstance(c.version, File)}
+    sizes = [BATCH_BYTES + 1 if data is None else len(data) for _, data in files.values()]
+    return _pack(blobs, list(files.values())) if sum(sizes) <= BATCH_BYTES else None
 
 
 def batches(packed: Sequence[Packed]) -> Iterator[list[Packed]]:
@@ -83,7 +93,8 @@ def _pack(blobs: Blobs, wanted: Sequence[tuple[File, bytes | None]]) -> list[Pac
     return packed
 
 
-def _put(db: Connection, batch: Sequence[Packed]) -> None:
+def put(db: Connection, batch: Sequence[Packed]) -> None:
+    """Keeps packed contents; in the transaction of the rows that name them at the latest."""
     blob_rows.put_inline(db, [one for one in batch if isinstance(one, InlineBlob)])
     for one in batch:
         if isinstance(one, InFile):

@@ -10,7 +10,7 @@ from time import time_ns
 
 from rewindd.model.log import NOBODY, IndexEntry, Owner, Row, Source
 from rewindd.model.session import Missing
-from rewindd.model.versions import ABSENT, UNKNOWN, Directory, Unknown, Version
+from rewindd.model.versions import ABSENT, UNKNOWN, Directory, File, Unknown, Version
 from rewindd.paths import RelPath
 from rewindd.service import keeping
 from rewindd.service.holding import holders
@@ -19,7 +19,8 @@ from rewindd.service.state import State, Tree
 from rewindd.store import edits, index, workspaces
 from rewindd.store.database import Connection
 from rewindd.timeline.attribution import owner_of
-from rewindd.tree.observe import Observation
+from rewindd.tree.look import Look
+from rewindd.tree.observe import New, Observation
 from rewindd.tree.observe import observe as look_at
 
 #: Rows that go into one transaction of bulk work.
@@ -50,41 +51,53 @@ async def observe(
         UnknownWorkspace: the root is gone.
         StoreError: the store failed; the log is as it was.
     """
-    seen = await state.bridge.work(_look, state, tree, paths, tree.index if known is None else known)
-    await keeping.keep(
-        state.bridge,
-        state.blobs,
-        [keeping.Content(one.version, one.content) for one in seen.changed]
-        + [keeping.Content(one.version, one.content) for one in seen.new],
-    )
+    seen, contents, packed = await state.bridge.work(_look, state, tree, paths, tree.index if known is None else known)
+    if packed is None:
+        await keeping.keep(state.bridge, state.blobs, contents)
     await _leave_out(state, tree, [path for path in seen.now_left_out if path not in tree.left_out])
     arrived = {one.path for one in seen.new}
     await enter_unknown(state, tree, [one.path for one in seen.unseen if one.path not in arrived])
-    await append(state, tree, _in_parts_that_stand_alone([*_changes(state, tree, seen), *_arrivals(state, tree, seen)]))
+    await append(state, tree, _in_parts_that_stand_alone([*_changes(state, tree, seen), *_arrivals(state, tree, seen)]), packed or ())
     await _let_in(state, tree, arrived & tree.left_out)
     # Last: a directory's signature says that its entries were looked at, and all of what was found in it is written now.
     _refresh(tree, seen)
     return [Missing(path=one.path, reason=one.reason) for one in seen.unseen]
 
 
-async def append(state: State, tree: Tree, changes: Sequence[Change]) -> list[Row]:
-    """Appends rows to the log and brings the index up to date; durable on return. Returns the rows."""
+async def append(state: State, tree: Tree, changes: Sequence[Change], packed: Sequence[keeping.Packed] = ()) -> list[Row]:
+    """Appends rows to the log and brings the index up to date; durable on return. Returns the rows.
+
+    `packed`: contents that the rows name and that are not kept yet; they are kept with the first of them.
+    """
     written: list[Row] = []
     for start in range(0, len(changes), BATCH_ROWS):
         batch = changes[start : start + BATCH_ROWS]
-        rows, entries = await state.bridge.transact(partial(_append, tree=tree, changes=batch), bulk=len(changes) > BATCH_ROWS)
+        write = partial(_append, tree=tree, changes=batch, packed=packed if start == 0 else ())
+        rows, entries = await state.bridge.transact(write, bulk=len(changes) > BATCH_ROWS)
         tree.index.update((entry.path, entry) for entry in entries)
         tree.position = rows[-1].seq
         written += rows
     return written
 
 
-def _look(state: State, tree: Tree, paths: Iterable[RelPath] | None, known: Mapping[RelPath, IndexEntry]) -> Observation:
+def _look(
+    state: State, tree: Tree, paths: Iterable[RelPath] | None, known: Mapping[RelPath, IndexEntry]
+) -> tuple[Observation, list[keeping.Content], list[keeping.Packed] | None]:
+    """Returns what is seen, the contents that it has and the index had not, and those packed where they are few."""
     with tree.root() as root:
-        return look_at(root, known, tree.left_out, paths, OwnPlaces(tree.rules(), state, tree), state.blobs)
+        seen = look_at(root, known, tree.left_out, paths, OwnPlaces(tree.rules(), state, tree), state.blobs)
+    found: list[Look | New] = [*seen.changed, *seen.new]
+    contents = [keeping.Content(one.version, one.content) for one in found if not _has_content_of(known.get(one.path), one.version)]
+    return seen, contents, keeping.try_pack(state.blobs, contents)
 
 
-def _append(db: Connection, tree: Tree, changes: Sequence[Change]) -> tuple[list[Row], list[IndexEntry]]:
+def _has_content_of(entry: IndexEntry | None, version: Version) -> bool:
+    known = entry.version if entry is not None else None
+    return isinstance(known, File) and isinstance(version, File) and known.digest == version.digest
+
+
+def _append(db: Connection, tree: Tree, changes: Sequence[Change], packed: Sequence[keeping.Packed]) -> tuple[list[Row], list[IndexEntry]]:
+    keeping.put(db, packed)
     first, now = workspaces.allot(db, tree.workspace.id, len(changes)), time_ns()
     rows = [
         Row(

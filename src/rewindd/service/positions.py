@@ -45,7 +45,7 @@ async def lineage(state: State, session: Session) -> list[Session]:
 async def head(state: State, session: Session) -> Checkpoint | None:
     """Returns the checkpoint where the session stands, also where it is one of a session it was forked from; None at its start."""
     line = await lineage(state, session)
-    return await state.bridge.transact(lambda db: _head(db, line))
+    return await state.bridge.transact(lambda db: head_of(db, line))
 
 
 async def parent(state: State, session: Session, checkpoint: Checkpoint) -> Checkpoint | None:
@@ -54,7 +54,8 @@ async def parent(state: State, session: Session, checkpoint: Checkpoint) -> Chec
     return await state.bridge.transact(lambda db: _parent(db, line, checkpoint))
 
 
-def _head(db: Connection, line: Sequence[Session]) -> Checkpoint | None:
+def head_of(db: Connection, line: Sequence[Session]) -> Checkpoint | None:
+    """As `head`, of a session's `lineage`, in the caller's transaction."""
     wanted = line[0].head.checkpoint
     found = (checkpoints.find(db, session.id, wanted) for session in line) if wanted is not None else iter(())
     return next((one for one in found if one is not None), None)
@@ -70,7 +71,7 @@ def _parent(db: Connection, line: Sequence[Session], checkpoint: Checkpoint) -> 
 
 
 def _ancestor(db: Connection, line: Sequence[Session], steps: int) -> Checkpoint:
-    found = _head(db, line)
+    found = head_of(db, line)
     for _ in range(steps):
         if found is None:
             break

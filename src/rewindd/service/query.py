@@ -191,7 +191,7 @@ def _between(timeline: Timeline, a: int, b: int) -> list[PathDelta]:
     """The paths whose state differs between two positions, as far as it is known."""
     found: list[PathDelta] = []
     for path in timeline.paths:
-        before, after = _known_from(timeline, a, path), timeline.state(b, path)
+        before, after = _known_from(timeline, a, path), _known_from(timeline, b, path)
         if before == after or isinstance(before, Unknown) or isinstance(after, Unknown):
             continue
         last = timeline.rows(path)[-1]

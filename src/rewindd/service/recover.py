@@ -5,24 +5,24 @@ back where they still hold what we wrote, and whatever somebody changed meanwhil
 `applied` may have lost renames to a power cut: what is not as it was decided, and not changed by anybody, is done again.
 """
 
-import enum
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from rewindd.errors import Busy, UnknownWorkspace
-from rewindd.model.log import OperationStatus
+from rewindd.errors import Busy, StoreError, UnknownWorkspace
+from rewindd.model.log import OperationStatus, Signature
 from rewindd.model.operation import Operation, Step
-from rewindd.model.versions import Absent, File, Symlink, Version
+from rewindd.model.versions import Absent, Directory, File, Version
 from rewindd.plan.settle import Action, Decision, Settled
 from rewindd.protocol import wire
 from rewindd.protocol.replies import Recovered
 from rewindd.service import deciding
 from rewindd.service.applying import StoredContent, close, roll_back, sync
+from rewindd.service.standing import Found, Standing, judge
 from rewindd.service.state import State, Tree
 from rewindd.store import answers, operations
 from rewindd.store.database import Connection
-from rewindd.tree.apply import Outcome, apply, rescue, sweep
+from rewindd.tree.apply import Outcome, StageFailed, apply, rescue, sweep
 from rewindd.tree.leftovers import staged
 from rewindd.tree.look import Hasher, Look, look
 from rewindd.tree.root import Root
@@ -30,26 +30,8 @@ from rewindd.tree.root import Root
 log = logging.getLogger(__name__)
 
 
-class _Found(enum.Enum):
-    """How a step's path stands after the interruption."""
-
-    TO_DO = "to do"
-    DONE = "done"
-    CHANGED = "changed"
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """One step as it was found: what is there `now` (None where it cannot be looked at), and what was in its stage."""
-
-    step: Step
-    found: _Found
-    now: Look | None
-    stage: Version | None = None
-
-
 async def recover_all(state: State) -> None:
-    """Recovers every open operation; at start, before any request. A root that is not there keeps its operation open."""
+    """Recovers every open operation; at start, before any request. One that cannot be recovered now stays open."""
     for operation in await state.bridge.transact(operations.unfinished):
         tree = await state.tree(operation.workspace)
         try:
@@ -63,30 +45,52 @@ async def recover(state: State, tree: Tree, operation: Operation) -> None:
     """Finishes one operation or takes it back, and notes which for `status`.
 
     Raises:
-        Busy: the workspace's root is not there.
+        Busy: the workspace's root is not there, or the tree's file system does not let us.
     """
     steps = await state.bridge.transact(lambda db: operations.steps(db, operation.id))
     try:
-        standing = await state.bridge.work(_look, tree, operation, steps)
+        if operation.status is OperationStatus.APPLIED:
+            await _redo_lost(state, tree, operation, steps)
+        else:
+            await _finish_or_take_back(state, tree, operation, steps)
     except UnknownWorkspace as exc:
         raise Busy(f"workspace {tree.workspace.root!r} has an interrupted rewind and is not there; bring it back and try again") from exc
-    if operation.status is OperationStatus.APPLIED:
-        await _redo_lost(state, tree, operation, steps, standing)
-        return
-    outcome = (
-        await _finish(state, tree, operation, standing) if _can_finish(standing) else await _take_back(state, tree, operation, standing)
-    )
+    except (StageFailed, OSError) as exc:
+        if isinstance(exc, StoreError):
+            raise
+        raise Busy(f"workspace {tree.workspace.root!r} has an interrupted rewind, and recovery fails: {exc}; try again") from exc
+
+
+async def give_up(state: State, tree: Tree, operation: Operation) -> None:
+    """Takes back an operation that changed the tree and could not be closed: its caller is told that it failed.
+
+    Where the store fails again the tree is as it was, and the operation is closed before the next request of the workspace.
+    """
+    tree.given_up.add(operation.id)
+    try:
+        await recover(state, tree, operation)
+    except (StoreError, Busy) as exc:
+        log.warning("operation %s could not be closed, and is taken back later: %s", operation.id, exc)
+
+
+async def _finish_or_take_back(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
+    standing = await state.bridge.work(_look, tree, operation, steps)
+    is_given_up = operation.status is OperationStatus.ROLLING_BACK or operation.id in tree.given_up
+    if not is_given_up and all(one.found is not Found.CHANGED for one in standing):
+        try:
+            outcome = await _finish(state, tree, operation, standing)
+        except StageFailed as exc:
+            log.warning("operation %s cannot be finished, and is taken back: %s", operation.id, exc)
+            outcome = await _take_back(state, tree, operation, steps)
+    else:
+        outcome = await _take_back(state, tree, operation, steps)
     state.recovered.append(Recovered(operation_id=operation.id, outcome=outcome.value))
     log.warning("operation %s was interrupted; now %s", operation.id, outcome.value)
 
 
-def _can_finish(standing: Sequence[_Standing]) -> bool:
-    """True when every step that is left is still as it was planned."""
-    return all(one.found is not _Found.CHANGED for one in standing)
-
-
-async def _finish(state: State, tree: Tree, operation: Operation, standing: Sequence[_Standing]) -> OperationStatus:
-    to_do = [one.step for one in standing if one.found is _Found.TO_DO and one.step.expect != one.step.target]
+async def _finish(state: State, tree: Tree, operation: Operation, standing: Sequence[Standing]) -> OperationStatus:
+    """Does what is left, closes, syncs. The stages of steps that are done stay until then: they tell that the steps are."""
+    to_do = [one.step for one in standing if one.found is Found.TO_DO and one.is_change]
     applied = await state.bridge.work(_apply, state, tree, operation, to_do) if to_do else []
     fresh = {outcome.path: outcome for outcome in applied}
     outcomes = [fresh.get(one.step.path) or _as_found(one) for one in standing]
@@ -104,33 +108,78 @@ async def _finish(state: State, tree: Tree, operation: Operation, standing: Sequ
     await close(state, tree, operation, steps, outcomes, answer)
     session = await state.session(operation.session)
     state.stood(session, operation.to_head, operation.to_stats)
-    await sync(state, tree, operation, steps)
+    await _sync(state, tree, operation, steps)
     return OperationStatus.DONE
 
 
-async def _take_back(state: State, tree: Tree, operation: Operation, standing: Sequence[_Standing]) -> OperationStatus:
+async def _take_back(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> OperationStatus:
+    """Takes the done steps back that still hold what we wrote. That it is to be so is durable before the stages, which told it, go."""
+    try:
+        await state.bridge.transact(lambda db: operations.finish(db, operation.id, OperationStatus.ROLLING_BACK))
+    except StoreError:
+        if operation.id not in tree.given_up:
+            raise
+    await state.bridge.work(_remove_stages, tree, operation, steps)
+    standing = await state.bridge.work(_look, tree, operation, steps)
     back = [
         Step(path=one.step.path, expect=one.step.target, target=one.step.expect, signature=one.now.signature)
         for one in standing
-        if one.found is _Found.DONE and one.now is not None and one.now.version == one.step.target != one.step.expect
+        if one.is_change and one.now is not None and one.now.version == one.step.target
     ]
     if back:
-        await state.bridge.work(_apply, state, tree, operation, back)
+        outcomes = await state.bridge.work(_apply, state, tree, operation, back)
+        stuck = [outcome for outcome in outcomes if not outcome.done]
+        if stuck:
+            log.warning("operation %s is taken back but for %d paths, the first: %s", operation.id, len(stuck), stuck[0].reason)
     await roll_back(state, tree, operation)
+    tree.given_up.discard(operation.id)
     return OperationStatus.ROLLED_BACK
 
 
-async def _redo_lost(state: State, tree: Tree, operation: Operation, steps: Sequence[Step], standing: Sequence[_Standing]) -> None:
-    lost = [one.step for one in standing if one.found is _Found.TO_DO and one.step.expect != one.step.target]
-    emptied = [
+async def _redo_lost(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
+    """Does again what a power cut took of an operation that is decided; what was changed since stays."""
+    await state.bridge.work(_remove_stages, tree, operation, steps)
+    standing = await state.bridge.work(_look, tree, operation, steps)
+    decided = [one for one in standing if one.is_change and one.now is not None and _is_as_decided(tree, one.step)]
+    lost = [
         replace(one.step, expect=one.now.version, signature=one.now.signature)
-        for one in standing
-        if one.found is _Found.CHANGED and one.now is not None and _is_emptied(one.now.version, one.step.target)
+        for one in decided
+        if one.now is not None and (_is_back(one.step, one.now) or _is_emptied(one.now.version, one.step.target))
     ]
-    if lost or emptied:
-        await state.bridge.work(_apply, state, tree, operation, [*lost, *emptied])
+    if lost:
+        await state.bridge.work(_apply, state, tree, operation, lost)
         state.recovered.append(Recovered(operation_id=operation.id, outcome=OperationStatus.DONE.value))
-    await sync(state, tree, operation, steps)
+        log.warning("operation %s had lost %d paths; now done", operation.id, len(lost))
+    await _sync(state, tree, operation, steps)
+
+
+async def _sync(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
+    """As after any operation; a disk that fails to sync keeps it open until the next start, and nobody waiting."""
+    try:
+        await sync(state, tree, operation, steps)
+    except OSError as exc:
+        if isinstance(exc, StoreError):
+            raise
+        log.warning("operation %s is not synced: %s", operation.id, exc)
+
+
+def _is_as_decided(tree: Tree, step: Step) -> bool:
+    """True while the log knows of no change after the operation's."""
+    entry = tree.index.get(step.path)
+    return entry is not None and entry.version == step.target
+
+
+def _is_back(step: Step, now: Look) -> bool:
+    """True where a path holds again the very thing that the step replaced: not what somebody made alike since."""
+    if now.version != step.expect:
+        return False
+    if step.signature is None or isinstance(now.version, Absent | Directory):  # a directory's time is that of its entries
+        return True
+    return now.signature is not None and _is_same(step.signature, now.signature)
+
+
+def _is_same(one: Signature, other: Signature) -> bool:
+    return (one.device, one.inode, one.size, one.mtime_ns) == (other.device, other.inode, other.size, other.mtime_ns)
 
 
 def _is_emptied(now: Version, target: Version) -> bool:
@@ -138,38 +187,17 @@ def _is_emptied(now: Version, target: Version) -> bool:
     return isinstance(now, File) and isinstance(target, File) and now.size == 0 and target.size > 0
 
 
-def _look(tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[_Standing]:
-    """Looks at every step's path, and empties the stages: from here on only the tree and the store count."""
+def _look(tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[Standing]:
+    """Looks at every step's path and stage, and changes nothing."""
     with tree.root() as root:
-        stages = {step.path: staged(root, operation.id, step) for step in steps}
+        return judge([(step, _seen(root, step), staged(root, operation.id, step)) for step in steps])
+
+
+def _remove_stages(tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
+    """Empties the stages, after what was taken out unseen is back: from here on only the tree and the store count."""
+    with tree.root() as root:
         rescue(root, operation.id, steps)
         sweep(root, operation.id, [step.path for step in steps])
-        found = [_stands(step, _seen(root, step), stages[step.path]) for step in steps]
-    return [replace(one, found=_Found.DONE) if _was_done(one, found) else one for one in found]
-
-
-def _stands(step: Step, now: Look | None, stage: Version | None) -> _Standing:
-    if now is None:
-        return _Standing(step, _Found.CHANGED, None, stage)
-    if now.version == step.target:
-        return _Standing(step, _Found.DONE, now, stage)
-    return _Standing(step, _Found.TO_DO if now.version == step.expect else _Found.CHANGED, now, stage)
-
-
-def _was_done(one: _Standing, all_of_them: Sequence[_Standing]) -> bool:
-    """True where a changed path was done before somebody changed it: its stage holds what was there, or was emptied by the step.
-
-    Stages are made before the first step and removed after the last; so while steps are left, only a step that is done
-    has emptied its stage, and when none is left, all were done.
-    """
-    if one.found is not _Found.CHANGED:
-        return False
-    if one.stage is not None:
-        return one.stage == one.step.expect != one.step.target
-    others = {other.found for other in all_of_them}
-    if _Found.DONE not in others:
-        return False
-    return _Found.TO_DO not in others or (isinstance(one.step.expect, Absent) and isinstance(one.step.target, (File, Symlink)))
 
 
 def _seen(root: Root, step: Step) -> Look | None:
@@ -183,7 +211,7 @@ def _apply(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]
         return apply(root, operation.id, fresh, StoredContent(state, fresh), lambda: False)
 
 
-def _as_found(one: _Standing) -> Outcome:
+def _as_found(one: Standing) -> Outcome:
     signature = one.now.signature if one.now and one.now.version == one.step.target else None
     return Outcome(path=one.step.path, done=True, reason=None, version=one.step.target, signature=signature)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from time import time_ns
 
-from rewindd.errors import BadRequest, Conflict, HeadMoved, NothingToUndo
+from rewindd.errors import BadRequest, Conflict, HeadMoved, NothingToUndo, StoreError
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import OperationId
 from rewindd.model.log import OnConflict, OperationKind, OperationStatus, Restore, Scope
@@ -15,18 +15,20 @@ from rewindd.protocol import wire
 from rewindd.protocol.requests import Redo, Rewind, Undo
 from rewindd.service import deciding, keeping, names, positions
 from rewindd.service.applying import begin, carry_out, close, sync
+from rewindd.service.comparing import compare
 from rewindd.service.conversation import check_base
 from rewindd.service.deciding import Decided, decide, left_behind, steps_of
 from rewindd.service.locking import locked
 from rewindd.service.observing import observe
 from rewindd.service.places import locate
-from rewindd.service.reading import timeline_since
-from rewindd.service.save import automatic, head_seq, pending_deltas, standing
+from rewindd.service.recover import give_up
+from rewindd.service.save import Standing, Tail, automatic, pending_deltas, tail_of
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.service.words import choice
 from rewindd.store import checkpoints, operations
 from rewindd.store.database import Connection
+from rewindd.timeline.history import Timeline
 
 ALL = (Restore.FILES, Restore.CONVERSATION, Restore.STATS)
 #: Checkpoints among which the newest save is looked for: automatic ones come one an operation.
@@ -43,6 +45,7 @@ class _Wish:
 
     operation: Operation
     decided: Decided
+    tail: Tail
     target: Checkpoint | None
     dry_run: bool
     plan: str | None
@@ -67,7 +70,8 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
         seq = target.base_seq if request.before else target.seq
         await observe(state, tree)
         aim = _aim(request, session, tree, seq)
-        decided = await _decide_files(state, tree, aim, request) if Restore.FILES in parts else _no_files()
+        tail = await tail_of(state, tree, session, seq)
+        decided = await _decide_files(state, tree, tail.timeline, aim, request) if Restore.FILES in parts else _no_files()
         operation = _operation(session, tree, turn, OperationKind.REWIND, aim.scope, decided)
         operation = replace(
             operation,
@@ -79,6 +83,7 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
         wish = _Wish(
             operation=operation,
             decided=decided,
+            tail=tail,
             target=target,
             dry_run=request.dry_run,
             plan=request.plan,
@@ -123,11 +128,11 @@ async def _take_back(
     tree = await state.tree(session.workspace)
     async with locked(state, tree):
         await observe(state, tree)
+        tail = await tail_of(state, tree, session, chosen.at - 1)
         decided = _no_files()
         if chosen.paths != ():
-            timeline = await timeline_since(state, tree, chosen.at - 1)
-            drafts = draft.undo(timeline, session.id, chosen.at, chosen.paths, f"as before the {chosen.kind.value}")
-            decided = await decide(state, tree, timeline, drafts, choice(OnConflict, on_conflict, "on_conflict"))
+            drafts = draft.undo(tail.timeline, session.id, chosen.at, chosen.paths, f"as before the {chosen.kind.value}")
+            decided = await decide(state, tree, tail.timeline, drafts, choice(OnConflict, on_conflict, "on_conflict"))
         operation = replace(
             _operation(session, tree, turn, kind, chosen.scope, decided),
             paths=chosen.paths,
@@ -136,7 +141,9 @@ async def _take_back(
             to_head=chosen.from_head if chosen.to_head != chosen.from_head else session.head,
             to_stats=chosen.from_stats if chosen.to_stats != chosen.from_stats else session.stats,
         )
-        wish = _Wish(operation=operation, decided=decided, target=None, dry_run=dry_run, plan=None, tail_label=f"before {kind.value}")
+        wish = _Wish(
+            operation=operation, decided=decided, tail=tail, target=None, dry_run=dry_run, plan=None, tail_label=f"before {kind.value}"
+        )
         return await _do(state, tree, session, turn, wish)
 
 
@@ -156,20 +163,23 @@ async def _do(state: State, tree: Tree, session: Session, turn: Turn, wish: _Wis
             conflicts=listed,
         )
     operation, steps = wish.operation, steps_of(tree, settled.decisions)
-    tail = await _tail(state, tree, session, wish.tail_label)
+    tail = await _automatic(state, tree, session, wish.tail, wish.tail_label)
     await keeping.keep(state.bridge, state.blobs, wish.decided.made)
     await begin(state, operation, steps, turn.digest, tail)
     tree.interrupted = True
     outcomes = await carry_out(state, tree, operation, steps)
     reply = deciding.result(wish.decided, operation, wish.target, outcomes)
-    answer = await close(state, tree, operation, steps, outcomes, lambda db: turn.keep(db, reply))
+    try:
+        answer = await close(state, tree, operation, steps, outcomes, lambda db: turn.keep(db, reply))
+    except StoreError:
+        await give_up(state, tree, operation)
+        raise
     state.stood(session, operation.to_head, operation.to_stats)
     state.later(lambda: sync(state, tree, operation, steps))
     return answer
 
 
-async def _decide_files(state: State, tree: Tree, aim: draft.Aim, request: Rewind) -> Decided:
-    timeline = await timeline_since(state, tree, aim.seq)
+async def _decide_files(state: State, tree: Tree, timeline: Timeline, aim: draft.Aim, request: Rewind) -> Decided:
     decided = await decide(state, tree, timeline, draft.rewind(timeline, aim), aim.on_conflict)
     if aim.scope is Scope.WORKSPACE or aim.also_external:
         return decided
@@ -178,16 +188,14 @@ async def _decide_files(state: State, tree: Tree, aim: draft.Aim, request: Rewin
     return replace(decided, left=left)
 
 
-async def _tail(state: State, tree: Tree, session: Session, label: str) -> Checkpoint | None:
+async def _automatic(state: State, tree: Tree, session: Session, tail: Tail, label: str) -> Checkpoint | None:
     """The automatic checkpoint, where something would otherwise lose its name: pending rows, unsaved events or statistics."""
-    head = await positions.head(state, session)
+    head = tail.head
     event, stats = (head.event, head.stats) if head is not None else (None, Stats(start_time_ns=session.stats.start_time_ns))
     said = (event, stats) != (session.head.event, session.stats)
-    if not said and not await pending_deltas(state, tree, session, await head_seq(state, session)):
+    if (not said and not tail.deltas) or await _is_named(state, tree, session):
         return None
-    if await _is_named(state, tree, session):
-        return None
-    return automatic(session, tree, await standing(state, tree, session), label)
+    return automatic(session, tree, Standing(tail.base_seq, await compare(state, tail.deltas)), label)
 
 
 async def _is_named(state: State, tree: Tree, session: Session) -> bool:

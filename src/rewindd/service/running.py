@@ -39,8 +39,8 @@ async def running(*, data_dir: str, socket: str, runtime_dir: str, on_stop: Call
     try:
         blobs = Blobs(data_dir)
         await to_thread.run_sync(blobs.sweep)
-        home = await to_thread.run_sync(_home)
-        state = State(Bridge(store), blobs, data_dir=data_dir, socket=socket, runtime_dir=runtime_dir, home=home)
+        home, data, runtime = await to_thread.run_sync(_real, "~", data_dir, runtime_dir)
+        state = State(Bridge(store), blobs, data_dir=data, socket=socket, runtime_dir=runtime, home=home)
         await state.load_sessions()
         await recover_all(state)
         async with anyio.create_task_group() as group:
@@ -58,8 +58,9 @@ def _start(group: TaskGroup, work: Callable[[], Awaitable[None]]) -> None:
     group.start_soon(_carefully, work)
 
 
-def _home() -> str:
-    return os.path.realpath(os.path.expanduser("~"))
+def _real(*paths: str) -> list[str]:
+    """Workspaces are known by their real paths, so what is compared with them is too."""
+    return [os.path.realpath(os.path.expanduser(path)) for path in paths]
 
 
 async def _carefully(work: Callable[[], Awaitable[None]]) -> None:

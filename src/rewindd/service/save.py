@@ -17,13 +17,14 @@ from rewindd.service.conversation import check_base, counted, parse
 from rewindd.service.holding import drop, holder, of_session
 from rewindd.service.locking import locked
 from rewindd.service.observing import observe
-from rewindd.service.reading import timeline_since
+from rewindd.service.reading import timeline, timeline_since
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.store import checkpoints, events, sessions
 from rewindd.store import claims as claim_rows
 from rewindd.store.database import Connection
 from rewindd.timeline.delta import PathDelta, delta
+from rewindd.timeline.history import Timeline
 from rewindd.tree.look import Hasher, Look, look
 
 
@@ -33,6 +34,16 @@ class Standing:
 
     base_seq: int
     changes: list[replies.FileDiff]
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """A session's head (None: its start) and position, what the session itself changed since, and the log that was asked for."""
+
+    head: Checkpoint | None
+    base_seq: int
+    deltas: list[PathDelta]
+    timeline: Timeline
 
 
 async def save(state: State, request: Save, session: Session, turn: Turn) -> bytes:
@@ -87,14 +98,27 @@ async def look_for(state: State, tree: Tree, session: Session) -> list[Missing]:
 
 async def standing(state: State, tree: Tree, session: Session) -> Standing:
     """Returns the head's position, and the session's changes since it."""
-    base = await head_seq(state, session)
-    return Standing(base, await compare(state, await pending_deltas(state, tree, session, base)))
+    tail = await tail_of(state, tree, session)
+    return Standing(tail.base_seq, await compare(state, tail.deltas))
+
+
+async def tail_of(state: State, tree: Tree, session: Session, seq: int | None = None) -> Tail:
+    """Returns what is behind the session's head, and the log since `seq` (None: since the head), all from one transaction."""
+    line = await positions.lineage(state, session)
+
+    def read(db: Connection) -> Tail:
+        head = positions.head_of(db, line)
+        base = session.start_seq if head is None else head.seq
+        since = timeline(db, tree, base if seq is None else seq)
+        behind = since if seq is None or seq <= base else timeline(db, tree, base)
+        return Tail(head, base, delta(behind, session.id, base, tree.position), since)
+
+    return await state.bridge.transact(read)
 
 
 async def pending_deltas(state: State, tree: Tree, session: Session, base: int) -> list[PathDelta]:
     """pending(S): what the session itself changed since a position."""
-    timeline = await timeline_since(state, tree, base)
-    return delta(timeline, session.id, base, tree.position)
+    return delta(await timeline_since(state, tree, base), session.id, base, tree.position)
 
 
 async def head_seq(state: State, session: Session) -> int:

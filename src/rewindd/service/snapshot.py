@@ -1,6 +1,6 @@
 """Snapshots: keep a path's present state before it is changed, and note whose next change it is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from time import time_ns
 
@@ -100,6 +100,9 @@ async def _gather(
     if not given:
         raise BadRequest("no path was named; name the files that will be changed, or `.` for all", field="paths")
     paths = list(dict.fromkeys(locate(path, tree.workspace.root) for path in given))
+    places = OwnPlaces(NoRules(), state, tree)
+    for path in paths:
+        places.check(path)
     await state.bridge.work(_check_reachable, tree, paths)
     known = [path for path in paths if path in tree.index]
     unseen = {one.path: one.reason for one in await observe(state, tree, known)} if known else {}
@@ -197,19 +200,29 @@ def _next_batch(found: Iterator[Look | Unseen | LeftOut]) -> list[Look | Unseen 
 
 
 async def _first_look(state: State, tree: Tree, paths: Sequence[RelPath]) -> list[Unseen]:
-    found = await state.bridge.work(_look_at, state, tree, paths)
-    await _keep_looks(state, tree, [one for one in found if isinstance(one, Look)])
-    return [one for one in found if isinstance(one, Unseen)]
+    looks, unseen, packed = await state.bridge.work(_look_at, state, tree, paths)
+    await _keep_looks(state, tree, looks, packed)
+    return unseen
 
 
-def _look_at(state: State, tree: Tree, paths: Sequence[RelPath]) -> list[Look | Unseen]:
+def _look_at(state: State, tree: Tree, paths: Sequence[RelPath]) -> tuple[list[Look], list[Unseen], list[keeping.Packed] | None]:
     with tree.root() as root:
-        return [look(root, path, None, state.blobs) for path in paths]
+        found = [look(root, path, None, state.blobs) for path in paths]
+    looks = [one for one in found if isinstance(one, Look)]
+    return looks, [one for one in found if isinstance(one, Unseen)], keeping.try_pack(state.blobs, _contents(looks))
 
 
-async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look]) -> None:
-    """Appends a row for each path that the index does not know: a change where its directory was covered, else first seen."""
-    await keeping.keep(state.bridge, state.blobs, [keeping.Content(one.version, one.content) for one in looks])
+def _contents(looks: Iterable[Look]) -> list[keeping.Content]:
+    return [keeping.Content(one.version, one.content) for one in looks]
+
+
+async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look], packed: Sequence[keeping.Packed] | None = None) -> None:
+    """Appends a row for each path that the index does not know: a change where its directory was covered, else first seen.
+
+    `packed`: their contents; None where they are to be kept first.
+    """
+    if packed is None:
+        await keeping.keep(state.bridge, state.blobs, _contents(looks))
     known_absent: list[IndexEntry] = []
     changes = []
     for one in looks:
@@ -220,7 +233,7 @@ async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look]) -> None:
             continue
         entry = IndexEntry(path=one.path, version=one.version, signature=one.signature, since=0)
         changes.append(arrival(state, tree, entry, covered))
-    await append(state, tree, changes)
+    await append(state, tree, changes, packed or ())
     if known_absent:
         await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, known_absent))
         tree.index.update((entry.path, entry) for entry in known_absent)

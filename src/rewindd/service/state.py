@@ -12,7 +12,7 @@ import anyio
 
 from rewindd.errors import BadRequest, UnknownSession, UnknownWorkspace
 from rewindd.model.conversation import Stats
-from rewindd.model.ids import SessionId, WorkspaceId
+from rewindd.model.ids import OperationId, SessionId, WorkspaceId
 from rewindd.model.log import IndexEntry
 from rewindd.model.session import Claim, Head, Session, Workspace
 from rewindd.paths import RelPath
@@ -34,6 +34,7 @@ class Tree:
     """One workspace in memory. `lock` is held by whatever observes it or writes its log.
 
     `interrupted`: an operation could not be closed (the store failed after files were changed); recovery comes first.
+    `given_up`: such operations whose caller was told that they failed: they are taken back.
     """
 
     workspace: Workspace
@@ -43,6 +44,7 @@ class Tree:
     position: int
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     interrupted: bool = False
+    given_up: set[OperationId] = field(default_factory=set)
 
     def root(self) -> Root:
         """Opens the root. Raises UnknownWorkspace when it is gone or another directory."""
@@ -66,6 +68,7 @@ class State:
         self.recovered: list[Recovered] = []
         self.opening = anyio.Lock()
         self.later: Callable[[Callable[[], Awaitable[None]]], None] = _refuse_later
+        self._roots: dict[WorkspaceId, str] = {}
         self._trees: dict[WorkspaceId, Tree] = {}
         self._loading: dict[WorkspaceId, anyio.Lock] = {}
         self._sessions: dict[SessionId, Session] = {}
@@ -116,9 +119,11 @@ class State:
         return [s for s in self._sessions.values() if (workspace is None or s.workspace == workspace) and self.is_active(s.id)]
 
     async def load_sessions(self) -> None:
-        """Reads the open sessions, at start: who is active decides whose a change is."""
+        """Reads the open sessions and the workspaces, at start: who is active decides whose a change is."""
         for session in await self.bridge.transact(lambda db: sessions.of_workspace(db, None, closed=False)):
             self.remember(session)
+        for workspace in await self.bridge.transact(workspaces.all_of):
+            self.moved(workspace)
 
     # ---- workspaces
 
@@ -131,9 +136,15 @@ class State:
         return self._trees[workspace]
 
     def moved(self, workspace: Workspace) -> None:
-        """Takes over a workspace whose root was found elsewhere, as it was just committed."""
+        """Takes over a workspace that is new, or whose root was found elsewhere, as it was just committed."""
+        self._roots[workspace.id] = workspace.root
         if workspace.id in self._trees:
             self._trees[workspace.id].workspace = workspace
+
+    @property
+    def roots(self) -> set[str]:
+        """The roots of all workspaces."""
+        return set(self._roots.values())
 
 
 def _refuse_later(work: Callable[[], Awaitable[None]]) -> None:

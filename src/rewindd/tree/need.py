@@ -4,7 +4,7 @@ import stat
 from collections.abc import Iterable, Set
 
 from rewindd.model.operation import Step
-from rewindd.model.versions import Directory, File
+from rewindd.model.versions import ABSENT, Directory, File
 from rewindd.paths import RelPath
 
 #: Owner may write and search: what is needed in a directory to work below it.
@@ -49,3 +49,15 @@ def highest_in(path: RelPath, directories: Set[RelPath]) -> RelPath | None:
         if path in directories:
             highest = path
     return highest
+
+
+def rank(step: Step) -> tuple[int, int]:
+    """Returns what sorts steps as they are done: modes that let us in, removals, directories, files and links, other modes."""
+    depth = step.path.depth
+    if is_early_mode(step):
+        return 0, depth
+    if step.target == ABSENT:
+        return 1, -depth
+    if is_mode_only(step, 1):
+        return 4, -depth
+    return (2 if isinstance(step.target, Directory) else 3), depth
