@@ -4,7 +4,7 @@
 with the answer; `sync` makes the tree itself durable. Recovery starts from whatever of these was the last.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from time import time_ns
 
@@ -29,14 +29,16 @@ PREFETCH_BYTES = 32 << 20
 class StoredContent:
     """Contents for `tree.apply`, read in its worker thread; each is verified against its digest."""
 
-    def __init__(self, state: State, steps: Sequence[Step]) -> None:
+    def __init__(self, state: State, steps: Sequence[Step], at_hand: Mapping[bytes, bytes]) -> None:
+        """Reads ahead what is small and not `at_hand` by its digest."""
         self._state = state
-        targets = [step.target for step in steps if isinstance(step.target, File)]
+        self._at_hand = at_hand
+        targets = [step.target for step in steps if isinstance(step.target, File) and step.target.digest not in at_hand]
         self._ahead = state.bridge.transact_here(lambda db: _read_ahead(db, targets)) if targets else {}
 
     def chunks(self, version: File) -> Iterator[bytes]:
         """Yields a content's bytes. Raises StoreCorrupt when they are not what was stored."""
-        found = self._ahead.get(version.digest)
+        found = self._at_hand.get(version.digest, self._ahead.get(version.digest))
         if found is None:
             found = self._state.bridge.transact_here(lambda db: blob_rows.get(db, version.digest))
         if isinstance(found, bytes):
@@ -69,8 +71,9 @@ async def carry_out(state: State, tree: Tree, operation: Operation, steps: Seque
         StoreCorrupt: a content that shall come back is damaged; likewise.
     """
     changing = [step for step in steps if step.expect != step.target]
+    at_hand = state.recent.get(step.target.digest for step in changing if isinstance(step.target, File))
     try:
-        outcomes = await state.bridge.work(_apply, state, tree, operation, changing) if changing else []
+        outcomes = await state.bridge.work(_apply, state, tree, operation, changing, at_hand) if changing else []
     except StageFailed as exc:
         await roll_back(state, tree, operation)
         listed = [{"path": failure.path, "reason": failure.reason} for failure in exc.failures]
@@ -148,9 +151,9 @@ async def sync(state: State, tree: Tree, operation: Operation, steps: Sequence[S
         await state.bridge.transact(write)
 
 
-def _apply(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[Outcome]:
+def _apply(state: State, tree: Tree, operation: Operation, steps: Sequence[Step], at_hand: Mapping[bytes, bytes]) -> list[Outcome]:
     with tree.root() as root:
-        return apply(root, operation.id, steps, StoredContent(state, steps), _never)
+        return apply(root, operation.id, steps, StoredContent(state, steps, at_hand), _never)
 
 
 def _sync(tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:

@@ -114,7 +114,7 @@ def _merge(drafts: Sequence[Draft], contents: Mapping[bytes, bytes]) -> tuple[di
     made: dict[bytes, bytes] = {}
 
     def text(base: File, ours: File, theirs: File) -> File | None:
-        sides = [made.get(one.digest) or contents.get(one.digest) for one in (base, ours, theirs)]
+        sides = [made.get(one.digest, contents.get(one.digest)) for one in (base, ours, theirs)]
         if sides[0] is None or sides[1] is None or sides[2] is None:
             return None
         merged = merge_text(sides[0], sides[1], sides[2])

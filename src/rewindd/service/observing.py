@@ -54,6 +54,7 @@ async def observe(
     seen, contents, packed = await state.bridge.work(_look, state, tree, paths, tree.index if known is None else known)
     if packed is None:
         await keeping.keep(state.bridge, state.blobs, contents)
+    remember(state, contents)
     await _leave_out(state, tree, [path for path in seen.now_left_out if path not in tree.left_out])
     arrived = {one.path for one in seen.new}
     await enter_unknown(state, tree, [one.path for one in seen.unseen if one.path not in arrived])
@@ -78,6 +79,13 @@ async def append(state: State, tree: Tree, changes: Sequence[Change], packed: Se
         tree.position = rows[-1].seq
         written += rows
     return written
+
+
+def remember(state: State, contents: Iterable[keeping.Content]) -> None:
+    """Remembers contents that were just read: the next thing that is asked is what changed in them."""
+    for one in contents:
+        if isinstance(one.version, File) and one.data is not None:
+            state.recent.keep(one.version.digest, one.data)
 
 
 def _look(

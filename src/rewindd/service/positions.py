@@ -2,20 +2,33 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from rewindd.errors import AmbiguousCheckpoint, BadRequest, UnknownCheckpoint
 from rewindd.model.ids import CheckpointId
 from rewindd.model.session import Checkpoint, Session
-from rewindd.service.state import State
-from rewindd.store import checkpoints
+from rewindd.service.state import State, Tree
+from rewindd.store import checkpoints, edits
 from rewindd.store.database import Connection
+from rewindd.timeline.when import parse as parse_time
 
 #: Characters of an id that must be given at least, as git's minimum abbreviation.
 MIN_PREFIX_CHARS = 4
 #: Checkpoints that an error names.
 NAMED = 5
 
+_TIME = re.compile(r"@\{(.{1,64})\}")
+_NUMBER = re.compile(r"#(\d{1,15})")
 _ANCESTOR = re.compile(r"@(?:~(\d{1,6}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A position in the log; with its checkpoint, where it is one's. Without, there is no conversation to go back to."""
+
+    seq: int
+    checkpoint: Checkpoint | None
 
 
 async def find(state: State, session: Session, position: str) -> Checkpoint:
@@ -29,6 +42,29 @@ async def find(state: State, session: Session, position: str) -> Checkpoint:
         raise BadRequest("an empty position; name a checkpoint by its id or label, or `@` for the head", field="position")
     line = await lineage(state, session)
     return await state.bridge.transact(lambda db: _find(db, line, position))
+
+
+async def point(state: State, session: Session, tree: Tree, position: str) -> Point:
+    """Returns what a position names in the log: a checkpoint's, a time's (`@{10m}`, `@{01:55}`) or a number's (`#SEQ`).
+
+    Raises:
+        UnknownCheckpoint, AmbiguousCheckpoint: as `find`.
+        BadRequest: it is no time, or no position of the log.
+    """
+    timed, numbered = _TIME.fullmatch(position), _NUMBER.fullmatch(position)
+    if timed is not None:
+        at = parse_time(timed.group(1), datetime.now().astimezone())
+        if at is None:
+            raise BadRequest(f"{timed.group(1)!r} is no time; write @{{10m}}, @{{01:55}} or @{{2026-11-22 01:55}}", field="position")
+        at_ns = int(at.timestamp()) * 1_000_000_000
+        return Point(await state.bridge.transact(lambda db: edits.position_at(db, tree.workspace.id, at_ns)), None)
+    if numbered is not None:
+        seq = int(numbered.group(1))
+        if seq > tree.position:
+            raise BadRequest(f"the log has no position {seq}; its last is {tree.position}", field="position")
+        return Point(seq, None)
+    found = await find(state, session, position)
+    return Point(found.seq, found)
 
 
 async def lineage(state: State, session: Session) -> list[Session]:

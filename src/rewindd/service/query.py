@@ -127,8 +127,8 @@ async def diff(state: State, request: requests.Diff, session: Session) -> replie
     """Returns how the workspace differs between two positions; without the second, from now."""
     tree = await state.tree(session.workspace)
     async with locked(state, tree):
-        a = (await positions.find(state, session, request.a)).seq
-        b = (await positions.find(state, session, request.b)).seq if request.b is not None else None
+        a = (await positions.point(state, session, tree, request.a)).seq
+        b = (await positions.point(state, session, tree, request.b)).seq if request.b is not None else None
         if b is None:
             await _observe_if_there(state, tree, session)
             b = tree.position

@@ -54,11 +54,14 @@ class Contents:
         """
         named = {v.digest for v in versions if isinstance(v, File) and v.size <= MAX_TEXT_BYTES}
         had = {digest: content for digest in named if (content := (at_hand or {}).get(digest)) is not None}
+        had |= self._state.recent.get(named - had.keys())
         wanted = named - had.keys()
         if not wanted:
             return had
         inline = await self._state.bridge.transact(lambda db: {digest: blob_rows.get(db, digest) for digest in wanted})
         found = had | {digest: content for digest, content in inline.items() if isinstance(content, bytes)}
+        for digest in wanted & found.keys():
+            self._state.recent.keep(digest, found[digest])
         for digest in wanted - found.keys():
             found[digest] = await self._state.bridge.work(self._whole, digest)
         return found

@@ -208,7 +208,7 @@ def _seen(root: Root, step: Step) -> Look | None:
 def _apply(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[Outcome]:
     with tree.root() as root:
         fresh = [replace(step, signature=now.signature if (now := _seen(root, step)) is not None else None) for step in steps]
-        return apply(root, operation.id, fresh, StoredContent(state, fresh), lambda: False)
+        return apply(root, operation.id, fresh, StoredContent(state, fresh, {}), lambda: False)
 
 
 def _as_found(one: Standing) -> Outcome:

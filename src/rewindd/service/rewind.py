@@ -63,11 +63,14 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
     tree = await state.tree(session.workspace)
     async with locked(state, tree):
         check_base(session, request.base)
-        parts = _parts(request)
-        target = await positions.find(state, session, request.position)
-        parent = await positions.parent(state, session, target) if request.before else None
-        stand = _stand_at(session, target, parent, before=request.before)
-        seq = target.base_seq if request.before else target.seq
+        point = await positions.point(state, session, tree, request.position)
+        target, seq = point.checkpoint, point.seq
+        parts = _parts(request, target)
+        stand = (session.head, session.stats)
+        if target is not None:
+            parent = await positions.parent(state, session, target) if request.before else None
+            stand = _stand_at(session, target, parent, before=request.before)
+            seq = target.base_seq if request.before else target.seq
         await observe(state, tree)
         aim = _aim(request, session, tree, seq)
         tail = await tail_of(state, tree, session, seq)
@@ -76,7 +79,7 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
         operation = replace(
             operation,
             paths=aim.paths if Restore.FILES in parts else (),
-            checkpoint=target.id,
+            checkpoint=target.id if target is not None else None,
             to_head=stand[0] if Restore.CONVERSATION in parts else session.head,
             to_stats=stand[1] if Restore.STATS in parts else session.stats,
         )
@@ -87,7 +90,7 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
             target=target,
             dry_run=request.dry_run,
             plan=request.plan,
-            tail_label=f"before rewind to {target.id}",
+            tail_label=f"before rewind to {target.id if target is not None else request.position}",
         )
         return await _do(state, tree, session, turn, wish)
 
@@ -262,7 +265,13 @@ def _stand_at(session: Session, target: Checkpoint, parent: Checkpoint | None, *
     return Head(checkpoint=parent.id, event=parent.event), parent.stats
 
 
-def _parts(request: Rewind) -> tuple[Restore, ...]:
+def _parts(request: Rewind, target: Checkpoint | None) -> tuple[Restore, ...]:
+    """What is to be restored. A position that is no checkpoint has files only."""
+    if target is None:
+        only = set(request.restore) - {"all", Restore.FILES.value}
+        if request.before or (only and only != {Restore.CONVERSATION.value, Restore.STATS.value}):
+            raise BadRequest(f"{request.position!r} is no checkpoint: files alone can be taken back to it", field="position")
+        return (Restore.FILES,)
     if not request.restore:
         return (Restore.FILES,) if request.paths else ALL
     if "all" in request.restore:

@@ -15,7 +15,7 @@ from rewindd.protocol.wire import Progress
 from rewindd.service import keeping, names
 from rewindd.service.holding import drop, of_session, take
 from rewindd.service.locking import locked
-from rewindd.service.observing import append, arrival, enter_unknown, observe
+from rewindd.service.observing import append, arrival, enter_unknown, observe, remember
 from rewindd.service.own_places import OwnPlaces
 from rewindd.service.places import locate
 from rewindd.service.state import State, Tree
@@ -223,6 +223,7 @@ async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look], packed: S
     """
     if packed is None:
         await keeping.keep(state.bridge, state.blobs, _contents(looks))
+    remember(state, _contents(looks))
     known_absent: list[IndexEntry] = []
     changes = []
     for one in looks:

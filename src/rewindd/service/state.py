@@ -18,6 +18,7 @@ from rewindd.model.session import Claim, Head, Session, Workspace
 from rewindd.paths import RelPath
 from rewindd.protocol.replies import Recovered
 from rewindd.service.bridge import Bridge
+from rewindd.service.recent import Recent
 from rewindd.store import claims, index, sessions, workspaces
 from rewindd.store.blobs import Blobs
 from rewindd.store.database import Connection
@@ -66,6 +67,7 @@ class State:
         self.data_dir, self.socket, self.runtime_dir, self.home = data_dir, socket, runtime_dir, home
         self.started_ns = monotonic_ns()
         self.recovered: list[Recovered] = []
+        self.recent = Recent()
         self.opening = anyio.Lock()
         self.later: Callable[[Callable[[], Awaitable[None]]], None] = _refuse_later
         self._roots: dict[WorkspaceId, str] = {}

@@ -5,7 +5,7 @@ it counts and shows as replaced whole. The diff is then longer than it need be, 
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 #: Lines of one side times lines of the other, up to which the middle is compared: difflib takes about a tenth of a second there.
 MAX_COMPARED = 1_000_000
@@ -26,7 +26,8 @@ def count(before: bytes, after: bytes) -> tuple[int, int]:
     """Returns how many lines were inserted and how many deleted; (0, 0) when a side is binary."""
     if is_binary(before) or is_binary(after):
         return 0, 0
-    opcodes = _opcodes(_lines(before), _lines(after))
+    old, new = _middles(before, after)
+    opcodes = _opcodes(_lines(old), _lines(new))
     changed = [code for code in opcodes if code[0] != "equal"]
     return sum(j2 - j1 for _, _, _, j1, j2 in changed), sum(i2 - i1 for _, i1, i2, _, _ in changed)
 
@@ -39,6 +40,31 @@ def unified(before: bytes | None, after: bytes | None, before_name: str, after_n
         return f"Binary files {names[0]} and {names[1]} differ\n"
     lines = list(_hunks(_lines(old), _lines(new)))
     return f"--- {names[0]}\n+++ {names[1]}\n{''.join(lines)}" if lines else ""
+
+
+def _middles(before: bytes, after: bytes) -> tuple[bytes, bytes]:
+    """Returns both without the whole lines that they share at both ends: splitting these would be most of the work."""
+    shorter = min(len(before), len(after))
+    same = _most(shorter, lambda low, high: before[low:high] == after[low:high])
+    start = before.rfind(b"\n", 0, same) + 1
+    old, new = before[start:], after[start:]
+    first, second = len(old), len(new)
+    same = _most(shorter - start, lambda low, high: old[first - high : first - low] == new[second - high : second - low])
+    line = old.find(b"\n", first - same)
+    whole = first - line - 1 if line >= 0 else 0
+    return old[: first - whole], new[: second - whole]
+
+
+def _most(limit: int, is_same: Callable[[int, int], bool]) -> int:
+    """Returns how far two contents are the same, by halves: to compare slices is C, a loop over bytes is not."""
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if is_same(low, middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _lines(content: bytes) -> list[bytes]:

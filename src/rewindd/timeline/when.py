@@ -1,0 +1,31 @@
+"""Times as people write them in `@{…}`: how long ago, or a time of day, or a date. Pure: what time it is now is told."""
+
+import re
+from datetime import datetime, timedelta
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGO = re.compile(r"(\d{1,9})\s*([smhdw])")
+_DAY_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+
+
+def parse(text: str, now: datetime) -> datetime | None:
+    """Returns the time that `text` names, None where it is none.
+
+    `10m` and `2h` are so long ago; `01:55` is the last time that a clock showed it; everything else is ISO 8601.
+
+    Args:
+        text: what stands between the braces.
+        now: the present time with its zone; times without one are of this zone.
+    """
+    words = text.strip()
+    try:
+        if (ago := _AGO.fullmatch(words)) is not None:
+            return now - timedelta(**{_UNITS[ago.group(2)]: int(ago.group(1))})
+        if (clock := _DAY_TIME.fullmatch(words)) is not None:
+            hour, minute, second = (int(part or 0) for part in clock.groups())
+            today = now.replace(hour=hour, minute=minute, second=second, microsecond=0)
+            return today if today <= now else today - timedelta(days=1)
+        given = datetime.fromisoformat(words)
+    except (ValueError, OverflowError):
+        return None
+    return given if given.tzinfo is not None else given.replace(tzinfo=now.tzinfo)
