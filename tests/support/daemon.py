@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import rewindd
+import rewindd.blocking
 from rewindd.errors import TransportError
 
 #: Seconds; far above what anything here takes, so that only a broken daemon uses it up.

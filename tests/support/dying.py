@@ -4,7 +4,9 @@ A life serves requests without sockets. Faults are armed for the one request tha
 comes after its answer. Arguments and results are plain data.
 """
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +18,8 @@ import msgspec
 
 from rewindd import errors, faults
 from rewindd.model.ids import SessionId
-from rewindd.paths import FsText
+from rewindd.model.versions import Version
+from rewindd.paths import FsText, RelPath
 from rewindd.protocol import replies, requests, wire
 from rewindd.protocol.replies import Reply
 from rewindd.protocol.requests import Request
@@ -123,17 +126,51 @@ async def _edit(desk: Desk, top: str) -> None:
     (root / "big").write_bytes(BIG[::-1])
 
 
+async def _wide(desk: Desk, top: str) -> None:
+    """More new files than go into one transaction, in a new directory and in an old one."""
+    await _snapshot(desk)
+    root = tree_of(top)
+    (root / "wide" / "inner").mkdir(parents=True)
+    for number in range(220):
+        for directory in ("wide", "wide/inner", "dirmode"):
+            (root / directory / f"{number}").write_text(f"{directory} {number}\n")
+
+
 def request_of(act: str) -> Request:
     """The request that the test is about; the same each time."""
-    if act == "save":
+    if act in ("save", "wide"):
         return requests.Save(session=SESSION, key=KEY, id="second", label="the save", events=[_said("second")])
-    return requests.Rewind(session=SESSION, key=KEY, position="first")
+    if act == "undo":
+        return requests.Undo(session=SESSION, key=KEY)
+    return requests.Rewind(session=SESSION, key=KEY, position="first", before=act == "before")
 
 
 async def _before_the_rewind(desk: Desk, top: str) -> None:
     await _edit(desk, top)
     await desk.ask(requests.Save(session=SESSION, id="second", events=[_said("second")]), replies.Saved)
     (tree_of(top) / "merged").write_text(text("line 3, second", EXTERNAL_LINE))
+
+
+async def _before_the_undo(desk: Desk, top: str) -> None:
+    await _before_the_rewind(desk, top)
+    await desk.ask(requests.Rewind(session=SESSION, position="first"), replies.RewindResult)
+
+
+async def _before_the_rewind_before(desk: Desk, top: str) -> None:
+    """With a tail: an edit and an event that are not saved."""
+    await _before_the_rewind(desk, top)
+    await desk.ask(requests.TakeSnapshot(session=SESSION, paths=[FsText("same")]), replies.Snapshots)
+    (tree_of(top) / "same").write_text(text("line 9, not saved"))
+    await desk.ask(requests.Record(session=SESSION, events=[_said("not saved")]), replies.Recorded)
+
+
+_EDITS = {
+    "save": _edit,
+    "wide": _wide,
+    "rewind": _before_the_rewind,
+    "undo": _before_the_undo,
+    "before": _before_the_rewind_before,
+}
 
 
 # ---- lives, run in children
@@ -146,13 +183,15 @@ def set_out(top: str, act: str) -> None:
         tree_of(top).mkdir(parents=True)
         async with life(top) as desk:
             await _begin(desk, top)
-            await (_edit if act == "save" else _before_the_rewind)(desk, top)
+            await _EDITS[act](desk, top)
 
     anyio.run(live)
 
 
-def do(top: str, act: str, fault: str | None = None, times: int = 1) -> dict[str, Any]:
+def do(top: str, act: str, fault: str | None = None, times: int = 1, lasting: int = 0) -> dict[str, Any]:
     """Asks the request with the fault armed, `times` times. Leaves its answer in `answered` as soon as it is answered.
+
+    `lasting`: from this effect on until the first answer every effect of the store fails, as on a full disk.
 
     Returns the names of the effects, the answers, a photograph after each, and the log.
     """
@@ -163,9 +202,12 @@ def do(top: str, act: str, fault: str | None = None, times: int = 1) -> dict[str
         names.append(name)
         if armed is not None:
             armed(name)
+        if lasting and len(names) >= lasting and name.startswith("store.") and not answers:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    answers: list[Answer] = []
 
     async def live() -> dict[str, Any]:
-        answers: list[Answer] = []
         photographs: list[Photograph] = []
         async with life(top) as desk:
             faults.arm(hook)
@@ -173,9 +215,8 @@ def do(top: str, act: str, fault: str | None = None, times: int = 1) -> dict[str
                 answers.append(await desk.told(request_of(act)))
                 Path(top, "answered").write_text(json.dumps(answers[0]))
                 photographs.append(photograph(tree_of(top)))
-            pong = await desk.ask(requests.Ping(), replies.Pong)
             checkpoints = await _checkpoints(desk)
-        return {"names": names, "answers": answers, "photographs": photographs, "pid": pong.pid, "checkpoints": checkpoints}
+        return {"names": names, "answers": answers, "photographs": photographs, "checkpoints": checkpoints}
 
     found = anyio.run(live)
     faults.arm(None)
@@ -238,7 +279,7 @@ def log_faults(top: str) -> list[str]:
     def look(db: Connection) -> list[str]:
         wrong: list[str] = []
         for workspace in workspaces.all_of(db):
-            last = {}
+            last: dict[RelPath, Version] = {}
             for row in edits.since(db, workspace.id, 0):
                 if row.path in last and last[row.path] != row.before:
                     wrong.append(f"{row.path}: {row.seq}: {last[row.path]} became {row.before}")

@@ -3,12 +3,15 @@
 import json
 import os
 import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from support import dying
 from support.photograph import Photograph, photograph
-from support.zygote import Ended, Zygote
+from support.zygote import Ended, Zygote, zygote
 
 #: Memory, where there is some: a death by SIGKILL loses nothing that was written, and a sync costs nothing there.
 FAST = Path("/dev/shm")
@@ -50,16 +53,26 @@ class Stage:
         below = [path for path in self.tree if os.path.basename(path).startswith(".rewindd-")]
         return below + [name for name in os.listdir(self._top / "data" / "blobs") if name.startswith(".new-")]
 
-    def do(self, fault: str | None = None, times: int = 1) -> Ended:
-        """Puts everything back as it was, then does the act with a fault armed."""
+    def do(self, fault: str | None = None, times: int = 1, lasting: int = 0) -> Ended:
+        """Puts everything back as it was, then does the act with a fault armed; see `dying.do`."""
+        self.put_back()
+        return self.go_on(fault, times, lasting)
+
+    def go_on(self, fault: str | None = None, times: int = 1, lasting: int = 0) -> Ended:
+        """Does the act from where everything is."""
+        return self._run(dying.do, act=self.act, fault=fault, times=times, lasting=lasting)
+
+    def put_back(self) -> None:
+        """Puts store and tree back as they were before the act."""
         (self._top / "answered").unlink(missing_ok=True)
         shutil.rmtree(self._top / "data")
         shutil.copytree(self._kept / "data", self._top / "data")
         for place in self.root.iterdir():  # the root itself stays: its inode is the workspace's
-            place.chmod(0o700) if place.is_dir() and not place.is_symlink() else None
-            shutil.rmtree(place) if place.is_dir() and not place.is_symlink() else place.unlink()
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            else:
+                place.unlink()
         shutil.copytree(self._kept / "tree", self.root, symlinks=True, dirs_exist_ok=True)
-        return self._run(dying.do, act=self.act, fault=fault, times=times)
 
     def recover(self, fault: str | None = None) -> Ended:
         """A life that recovers, with a fault armed."""
@@ -70,7 +83,14 @@ class Stage:
         found: dict[str, Any] = self._run(dying.look_back).result
         return found
 
-    def _run(self, function: Any, **arguments: object) -> Ended:
+    def _run(self, function: Callable[..., object], **arguments: object) -> Ended:
         if function is not dying.recover:
             arguments["act"] = self.act
         return self._children.run(function, top=str(self._top), **arguments)
+
+
+@contextmanager
+def a_stage(act: str) -> Iterator[Stage]:
+    """A stage of its own for the block; removed afterwards, with the process behind it."""
+    with zygote() as children, tempfile.TemporaryDirectory(dir=FAST if FAST.is_dir() else None) as top:
+        yield Stage(children, Path(top).resolve(), act)

@@ -39,7 +39,10 @@ class _Entry(msgspec.Struct):
 def vectors() -> list[Vector]:
     """Returns all vectors, with their meaning as Python values."""
     entries = msgspec.convert(json.loads(FILE.read_text()), list[_Entry])
-    return [Vector(one.name, one.kind, one.op, bytes.fromhex(one.hex), msgspec.convert(untag(one.meaning), dict[str, object])) for one in entries]
+    return [
+        Vector(one.name, one.kind, one.op, bytes.fromhex(one.hex), msgspec.convert(untag(one.meaning), dict[str, object]))
+        for one in entries
+    ]
 
 
 def tag(value: object) -> object:

@@ -49,6 +49,6 @@ class Root(Group):
 root = Root(
     name="rewindctl",
     help="Take an agent's work back: snapshots, checkpoints, and a rewind that can be undone.",
-    epilog="A position is a checkpoint's id, label or unique prefix, @ (the head) or @~2 (its second ancestor).",
+    epilog="A position is a checkpoint's id, label or unique prefix, @ (the head), @~2 (its second ancestor), @{10m} or @{01:55}.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -89,7 +89,7 @@ class Session(Handle):
         """Takes work back to a position; `undo` takes that back. With `dry_run` nothing changes, and the plan has a `plan_id`.
 
         Args:
-            position: a checkpoint's id, label, or prefix; `@`, `@~1`.
+            position: a checkpoint's id, label, or prefix; `@`, `@~1`, `@{10m}`.
             plan: the id of the plan that was looked at; with another one nothing is touched.
             before: to just before the checkpoint's own edits.
             scope: `session` (its own work) or `workspace` (everything as it was).

@@ -123,6 +123,8 @@ class Link:
             try:
                 cast("Future[None]", self._dealer.send(exchange.body, zmq.NOBLOCK)).result()  # NOBLOCK: it is done when it is returned
             except zmq.Again:
+                if not exchange.remaining_s(time.monotonic()):
+                    raise exchange.failure("the daemon takes no more requests") from None
                 await anyio.sleep(FULL_S)
                 continue
             waiting.connection = self._connection
@@ -223,6 +225,8 @@ class Link:
             return
         self._watch()
         if sockets.is_up(received.result()):
+            if not self._is_attached:  # libzmq had connected again by itself, before we took the loss in and let go of both
+                return
             self._is_up = True
             self._connection += 1
             self._came_up.set()

@@ -277,7 +277,7 @@ class Export(Request, frozen=True, kw_only=True):
 class Import(Request, frozen=True, kw_only=True):
     """Adds one portable checkpoint to an imported session of the workspace at `directory`; with no `session`, makes that session.
 
-    Checkpoints are sent oldest first. `close` says that it was the last.
+    Checkpoints are sent oldest first.
     """
 
     op = "import"
@@ -285,8 +285,7 @@ class Import(Request, frozen=True, kw_only=True):
     directory: FsText | None = None
     device: int | None = None
     inode: int | None = None
-    checkpoint: PortableCheckpoint | None = None
-    close: bool = False
+    checkpoint: PortableCheckpoint
 
 
 #: Every request the daemon takes, by its `op`.

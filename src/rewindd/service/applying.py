@@ -21,6 +21,7 @@ from rewindd.store import blobs as blob_rows
 from rewindd.store.database import Connection
 from rewindd.tree.apply import Outcome, StageFailed, apply, rescue
 from rewindd.tree.apply import sync as sync_tree
+from rewindd.tree.root import Root
 
 #: Small contents read ahead of an operation, in one transaction instead of one each.
 PREFETCH_BYTES = 32 << 20
@@ -73,7 +74,7 @@ async def carry_out(state: State, tree: Tree, operation: Operation, steps: Seque
     changing = [step for step in steps if step.expect != step.target]
     at_hand = state.recent.get(step.target.digest for step in changing if isinstance(step.target, File))
     try:
-        outcomes = await state.bridge.work(_apply, state, tree, operation, changing, at_hand) if changing else []
+        outcomes = await _apply(state, tree, operation, changing, at_hand) if changing else []
     except StageFailed as exc:
         await roll_back(state, tree, operation)
         listed = [{"path": failure.path, "reason": failure.reason} for failure in exc.failures]
@@ -151,9 +152,17 @@ async def sync(state: State, tree: Tree, operation: Operation, steps: Sequence[S
         await state.bridge.transact(write)
 
 
-def _apply(state: State, tree: Tree, operation: Operation, steps: Sequence[Step], at_hand: Mapping[bytes, bytes]) -> list[Outcome]:
-    with tree.root() as root:
-        return apply(root, operation.id, steps, StoredContent(state, steps, at_hand), _never)
+async def _apply(state: State, tree: Tree, operation: Operation, steps: Sequence[Step], at_hand: Mapping[bytes, bytes]) -> list[Outcome]:
+    """Applies the steps; what they removed is freed while the caller goes on."""
+    root = tree.root()
+    try:
+        return await state.bridge.work(_apply_in, root, state, operation, steps, at_hand)
+    finally:
+        state.later(lambda: state.bridge.work(root.close))
+
+
+def _apply_in(root: Root, state: State, operation: Operation, steps: Sequence[Step], at_hand: Mapping[bytes, bytes]) -> list[Outcome]:
+    return apply(root, operation.id, steps, StoredContent(state, steps, at_hand), _never)
 
 
 def _sync(tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:

@@ -84,12 +84,9 @@ async def import_checkpoint(state: State, request: Import, turn: Turn) -> bytes:
 
     Raises:
         AlreadyExists: the session has a checkpoint of that id.
-        BadRequest: the session was not imported, or nothing is given.
+        BadRequest: the session was not imported, or neither session nor directory is named.
     """
     session = await _session(state, request)
-    if request.checkpoint is None:
-        reply = replies.Imported(session_id=session.id, skipped=[])
-        return await state.bridge.transact(lambda db: turn.keep(db, reply))
     return await _add(state, session, request.checkpoint, turn)
 
 

@@ -56,7 +56,7 @@ async def point(state: State, session: Session, tree: Tree, position: str) -> Po
         at = parse_time(timed.group(1), datetime.now().astimezone())
         if at is None:
             raise BadRequest(f"{timed.group(1)!r} is no time; write @{{10m}}, @{{01:55}} or @{{2026-11-22 01:55}}", field="position")
-        at_ns = int(at.timestamp()) * 1_000_000_000
+        at_ns = round(at.timestamp() * 1_000_000) * 1_000  # a float holds microseconds of this millennium exactly
         return Point(await state.bridge.transact(lambda db: edits.position_at(db, tree.workspace.id, at_ns)), None)
     if numbered is not None:
         seq = int(numbered.group(1))

@@ -1,5 +1,6 @@
 """Rewind, undo, redo: what the session's work, or the whole workspace, is taken back to."""
 
+import shlex
 from dataclasses import dataclass, replace
 from time import time_ns
 
@@ -170,12 +171,13 @@ async def _do(state: State, tree: Tree, session: Session, turn: Turn, wish: _Wis
     await keeping.keep(state.bridge, state.blobs, wish.decided.made)
     await begin(state, operation, steps, turn.digest, tail)
     tree.interrupted = True
-    outcomes = await carry_out(state, tree, operation, steps)
-    reply = deciding.result(wish.decided, operation, wish.target, outcomes)
     try:
+        outcomes = await carry_out(state, tree, operation, steps)
+        reply = deciding.result(wish.decided, operation, wish.target, outcomes)
         answer = await close(state, tree, operation, steps, outcomes, lambda db: turn.keep(db, reply))
     except StoreError:
-        await give_up(state, tree, operation)
+        if tree.interrupted:
+            await give_up(state, tree, operation)
         raise
     state.stood(session, operation.to_head, operation.to_stats)
     state.later(lambda: sync(state, tree, operation, steps))
@@ -268,8 +270,8 @@ def _stand_at(session: Session, target: Checkpoint, parent: Checkpoint | None, *
 def _parts(request: Rewind, target: Checkpoint | None) -> tuple[Restore, ...]:
     """What is to be restored. A position that is no checkpoint has files only."""
     if target is None:
-        only = set(request.restore) - {"all", Restore.FILES.value}
-        if request.before or (only and only != {Restore.CONVERSATION.value, Restore.STATS.value}):
+        wanted = set(request.restore) or {Restore.FILES.value}
+        if request.before or not ("all" in wanted or wanted in ({Restore.FILES.value}, {part.value for part in ALL})):
             raise BadRequest(f"{request.position!r} is no checkpoint: files alone can be taken back to it", field="position")
         return (Restore.FILES,)
     if not request.restore:
@@ -320,5 +322,6 @@ def _no_files() -> Decided:
 
 
 def _command(request: Rewind) -> str:
-    before = " --before" if request.before else ""
-    return f"rewindctl rewind {request.position}{before} --also external"
+    """The command that takes nobody's changes back too, as it is typed in a shell in the workspace's root."""
+    words = ["rewindctl", "rewind", request.position, *(["--before"] if request.before else []), "--also", "external"]
+    return shlex.join([*words, "--", *request.paths] if request.paths else words)

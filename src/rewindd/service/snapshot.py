@@ -7,7 +7,7 @@ from time import time_ns
 from rewindd.errors import BadRequest, OutsideWorkspace
 from rewindd.model.log import IndexEntry
 from rewindd.model.session import Claim, Session
-from rewindd.model.versions import ABSENT, Absent, Directory, File
+from rewindd.model.versions import ABSENT, Absent, Directory, File, Symlink
 from rewindd.paths import ROOT, FsText, RelPath
 from rewindd.protocol import replies
 from rewindd.protocol.requests import BeginEdit, EndEdit, Release, TakeSnapshot
@@ -104,8 +104,8 @@ async def _gather(
     for path in paths:
         places.check(path)
     await state.bridge.work(_check_reachable, tree, paths)
-    known = [path for path in paths if path in tree.index]
-    unseen = {one.path: one.reason for one in await observe(state, tree, known)} if known else {}
+    found = [path for path in paths if _may_be_found(tree, path)]
+    unseen = {one.path: one.reason for one in await observe(state, tree, found)} if found else {}
     gathered, now = _Gathered(), time_ns()
     for path in paths:
         await _keep_above(state, tree, path, session, gathered, bracket, now)
@@ -121,18 +121,19 @@ async def _gather(
 
 
 async def _publish(state: State, tree: Tree, session: Session, gathered: _Gathered, reply: replies.Snapshots, turn: Turn) -> bytes:
-    """The last, small transaction: coverage, claims, the answer."""
+    """The last, small transaction: coverage, claims, the answer. What was covered before is so since then."""
+    covered = [path for path in gathered.covered if tree.index[path].covered is None]
 
     def write(db: Connection) -> tuple[bytes, int]:
         # A position of its own: at that of a checkpoint saved before, nobody had looked.
-        position = workspaces.allot(db, tree.workspace.id, 1) if gathered.covered else tree.position
-        index.put(db, tree.workspace.id, [replace(tree.index[path], covered=position) for path in gathered.covered])
+        position = workspaces.allot(db, tree.workspace.id, 1) if covered else tree.position
+        index.put(db, tree.workspace.id, [replace(tree.index[path], covered=position) for path in covered])
         claim_rows.put(db, tree.workspace.id, gathered.claims)
         sessions.seen(db, session.id, session.last_seen_at_ns)
         return turn.keep(db, reply), position
 
     answer, tree.position = await state.bridge.transact(write)
-    tree.index.update((path, replace(tree.index[path], covered=tree.position)) for path in gathered.covered)
+    tree.index.update((path, replace(tree.index[path], covered=tree.position)) for path in covered)
     ended = take(tree, gathered.claims)
     if ended:
         await state.bridge.transact(lambda db: claim_rows.drop(db, tree.workspace.id, ended))
@@ -224,20 +225,35 @@ async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look], packed: S
     if packed is None:
         await keeping.keep(state.bridge, state.blobs, _contents(looks))
     remember(state, _contents(looks))
-    known_absent: list[IndexEntry] = []
+    known_absent: dict[RelPath, IndexEntry] = {}
     changes = []
     for one in looks:
-        parent = tree.index.get(one.path.parent)
-        covered = parent.covered if parent is not None and one.path not in tree.left_out else None
-        if covered is not None and isinstance(one.version, Absent):
-            known_absent.append(IndexEntry(path=one.path, version=ABSENT, signature=None, since=covered))
+        since = _absent_since(known_absent.get(one.path.parent) or tree.index.get(one.path.parent))
+        since = None if one.path in tree.left_out else since
+        if since is not None and isinstance(one.version, Absent):
+            known_absent[one.path] = IndexEntry(path=one.path, version=ABSENT, signature=None, since=since)
             continue
         entry = IndexEntry(path=one.path, version=one.version, signature=one.signature, since=0)
-        changes.append(arrival(state, tree, entry, covered))
+        changes.append(arrival(state, tree, entry, since))
     await append(state, tree, changes, packed or ())
     if known_absent:
-        await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, known_absent))
-        tree.index.update((entry.path, entry) for entry in known_absent)
+        await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, known_absent.values()))
+        tree.index.update(known_absent)
+
+
+def _absent_since(parent: IndexEntry | None) -> int | None:
+    """The position since which a name that is not known was absent, from what is known of its parent; None where that says nothing."""
+    if parent is None:
+        return None
+    return parent.since if isinstance(parent.version, Absent | File | Symlink) else parent.covered
+
+
+def _may_be_found(tree: Tree, path: RelPath) -> bool:
+    """True for a path that an observation would see: a known one, or one that may have turned up where names are known."""
+    above = path
+    while above not in tree.index and above != ROOT:
+        above = above.parent
+    return (above == path and path in tree.index) or _absent_since(tree.index.get(above)) is not None
 
 
 def _check_reachable(tree: Tree, paths: Sequence[RelPath]) -> None:

@@ -330,6 +330,8 @@ class _Application:
                 work.outcome = _failed(work.step, CHANGED)
                 _log.warning("what was written late stays in a stage: %s", exc)
                 return
+            with suppress(OSError):
+                self._root.linger(self._root.directory(taken.directory), taken.name)
             self._try_remove(taken.directory, taken.name)
         elif staged is not None and (work.outcome is None or not work.outcome.done):
             self._try_remove(staged.directory, staged.name)

@@ -6,7 +6,7 @@ Unchanged paths cost one lstat each, and a covered directory is listed only when
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from rewindd.errors import OutsideWorkspace
@@ -168,8 +168,9 @@ def _listings(root: Root, level: Sequence[RelPath]) -> Iterator[Names | Unseen]:
         yield portion
 
 
-def _list(root: Root, directory: RelPath) -> Names | Unseen | None:
-    """Returns the entries of a directory with whether each is one itself, sorted; None where it is no directory any more."""
+def _list(root: Root, directory: RelPath, known: Container[str] = ()) -> Names | Unseen | None:
+    """Returns the entries of a directory that are not known, with whether each is one itself, sorted; None where it is none any more."""
+    above = "" if directory == "." else f"{directory}/"
     try:
         fd = root.listable(directory)
     except (FileNotFoundError, NotADirectoryError, OutsideWorkspace):
@@ -178,7 +179,8 @@ def _list(root: Root, directory: RelPath) -> Names | Unseen | None:
         return Unseen(path=directory, reason=reason_of(exc))
     try:
         with os.scandir(fd) as entries:
-            return sorted((directory.child(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries)
+            unknown = ((above + entry.name, entry) for entry in entries if above + entry.name not in known)
+            return sorted((RelPath(path), entry.is_dir(follow_symlinks=False)) for path, entry in unknown)
     except OSError as exc:
         return Unseen(path=directory, reason=reason_of(exc))
     finally:
@@ -320,13 +322,13 @@ class _Observer:
             directories = [(path, since) for path, since in first_seen.items() if self._enter(path, since)]
 
     def _unknown_in(self, directory: RelPath) -> Names:
-        names = _list(self._root, directory)
+        names = _list(self._root, directory, self._index)
         if isinstance(names, Unseen):
             self._found.unseen.append(names)
         if names is None or isinstance(names, Unseen):
             return []
         self._found.listed.add(directory)
-        return [(path, is_directory) for path, is_directory in names if path not in self._index and not is_reserved(path.name)]
+        return [(path, is_directory) for path, is_directory in names if not is_reserved(path.name)]
 
     def _enter(self, path: RelPath, since: int | None) -> bool:
         """Enters a new name; returns whether it is a directory, to be listed."""

@@ -19,8 +19,12 @@ from rewindd.tree.birth import birth_ns
 #: At least 4: a rename holds two at once.
 CACHED_DIRECTORIES = 64
 
+#: Descriptors of removed files that a Root keeps at most until it is closed, of the same 1,024.
+LINGERING = 64
+
 #: O_PATH: needs no read permission on the directory, only search permission on the way.
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _LISTABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -34,6 +38,7 @@ class Root:
         self.path = path
         self._fd = fd
         self._cached: OrderedDict[str, int] = OrderedDict()
+        self._lingering: list[int] = []
 
     @classmethod
     def open(cls, path: str, device: int, inode: int, born_ns: int = 0) -> Self:
@@ -62,6 +67,8 @@ class Root:
     def close(self) -> None:
         """Closes every descriptor; twice does no harm."""
         self.forget(ROOT)
+        while self._lingering:
+            os.close(self._lingering.pop())
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -93,6 +100,14 @@ class Root:
             OutsideWorkspace: as `directory`.
         """
         return os.open(".", _LISTABLE, dir_fd=self.directory(path))
+
+    def linger(self, dir_fd: int, name: str) -> None:
+        """Holds a file that is about to be removed until `close`; with its last descriptor the file system frees its blocks.
+
+        That takes ten times as long as to remove the name (0.14 ms against 0.01 for 10 KB on ext4), and nobody need wait for it.
+        """
+        if len(self._lingering) < LINGERING:
+            self._lingering.append(os.open(name, _HOLD, dir_fd=dir_fd))
 
     def forget(self, path: RelPath) -> None:
         """Closes the descriptors of that directory and of all below: the next `directory` looks again."""

@@ -75,8 +75,6 @@ def _import(run: Invocation, found: list[files.Found], skipped: list[dict[str, o
         session = reply.session_id
         imported.append(checkpoint.id)
         skipped += [{"file": FsText(entry.file.name), "path": path.path, "reason": path.reason} for path in reply.skipped]
-    if session is not None:
-        run.ask(Import(session=session, directory=workspace, device=device, inode=inode, close=True), Imported)
     return imported, session
 
 

@@ -8,6 +8,8 @@ from rewindd.cli.screen import Paint
 from rewindd.protocol.replies import Checkpoint, EditInfo, Kept, PathReason, SessionInfo, Stats, Status, Summary
 
 _CHANGE_STYLES = {"added": "green", "deleted": "red"}
+#: How changes are noticed.
+_WATCH = {"off": "looked at when a request needs it"}
 #: Cells of a tool's arguments or result on its line; the whole of it is in `--json`.
 _EXCERPT = 100
 
@@ -25,7 +27,9 @@ def status(found: Status, paint: Paint) -> str:
     for workspace in found.workspaces:
         baseline = workspace.baseline
         progress = "" if baseline.state == "complete" else f", first capture {baseline.done} of {baseline.total}"
-        lines.append(f"workspace  {visible(workspace.root)}  ({workspace.capture}{progress}; changes seen by {workspace.watch})")
+        lines.append(
+            f"workspace  {visible(workspace.root)}  ({workspace.capture}{progress}; {_WATCH.get(workspace.watch, workspace.watch)})"
+        )
     lines += [paint(f"recovered  operation {entry.operation_id}: {entry.outcome}", "yellow") for entry in found.recovered]
     return "\n".join(lines)
 
