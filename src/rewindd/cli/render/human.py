@@ -27,9 +27,8 @@ def status(found: Status, paint: Paint) -> str:
     for workspace in found.workspaces:
         baseline = workspace.baseline
         progress = "" if baseline.state == "complete" else f", first capture {baseline.done} of {baseline.total}"
-        lines.append(
-            f"workspace  {visible(workspace.root)}  ({workspace.capture}{progress}; {_WATCH.get(workspace.watch, workspace.watch)})"
-        )
+        watch = _WATCH.get(workspace.watch, workspace.watch)
+        lines.append(f"workspace  {visible(workspace.root)}  ({workspace.capture}{progress}; {watch})")
     lines += [paint(f"recovered  operation {entry.operation_id}: {entry.outcome}", "yellow") for entry in found.recovered]
     return "\n".join(lines)
 
