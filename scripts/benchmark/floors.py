@@ -14,6 +14,8 @@ from blake3 import blake3
 from rewindd.tree import rename
 
 PATIENCE_MS = 10_000
+#: Bytes that the store's log grows by at the two commits of a rewind of ten files, as strace shows: 8 and 28 pages.
+STEPS_BYTES, OUTCOME_BYTES = 8 * 8192, 28 * 8192
 #: A ROUTER that sends back what it gets, in a process of its own, blocking: nothing on ZeroMQ answers sooner from Python.
 _ECHO = """
 import sys, zmq
@@ -62,9 +64,15 @@ class Bare:
         self._directory = directory
         self._number = 0
         self._db = sqlite3.connect(directory / "floor.db", isolation_level=None)
-        for statement in ("PRAGMA locking_mode = EXCLUSIVE", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"):
+        for statement in (
+            "PRAGMA page_size = 8192",
+            "PRAGMA locking_mode = EXCLUSIVE",
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA synchronous = FULL",
+        ):
             self._db.execute(statement)
         self._db.execute("CREATE TABLE rows (digest BLOB, data BLOB)")
+        self._db.execute("CREATE TABLE records (name TEXT PRIMARY KEY, data BLOB)")
 
     def close(self) -> None:
         """Closes the database."""
@@ -85,20 +93,33 @@ class Bare:
         contents = [path.read_bytes() for path in paths]
         self._commit([(blake3(content).digest(), content) for content in contents])
 
-    def replace(self, paths: Sequence[Path], content: bytes) -> None:
-        """Files replaced as a rewind does: a durable record, all staged, exchanged, the old ones removed, a durable record."""
+    def replace(self, paths: Sequence[Path], contents: Sequence[bytes]) -> None:
+        """Files replaced as a rewind does: the steps recorded, all staged, exchanged, the old ones removed, the outcome recorded."""
         directory = os.open(paths[0].parent, os.O_PATH | os.O_DIRECTORY)
         try:
-            self._commit([(b"", b"the steps")])
-            for number in range(len(paths)):
+            self._record("steps", STEPS_BYTES)
+            for number, content in enumerate(contents):
                 _write(directory, f".stage{number}", content)
             for number, path in enumerate(paths):
                 rename.exchange(directory, f".stage{number}", directory, path.name)
             for number in range(len(paths)):
                 os.unlink(f".stage{number}", dir_fd=directory)
-            self._commit([(b"", b"what became of them")])
+            self._record("outcome", OUTCOME_BYTES)
         finally:
             os.close(directory)
+
+    @staticmethod
+    def sync(paths: Sequence[Path]) -> None:
+        """Files synced, as after a rewind's reply."""
+        for path in paths:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def _record(self, name: str, size_bytes: int) -> None:
+        """Commits so many bytes durably, in place of those of the last time: as many pages as the store writes anew."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("REPLACE INTO records VALUES (?, ?)", (name, bytes(size_bytes)))
+        self._db.execute("COMMIT")
 
     def _commit(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
         self._db.execute("BEGIN IMMEDIATE")

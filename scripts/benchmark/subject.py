@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import rewindd
+from rewindd import blocking, errors
+from rewindd.protocol import replies, requests
 
 #: Seconds that a daemon may take to come, and to go.
 PATIENCE_S = 20.0
@@ -51,7 +52,17 @@ def running(directory: Path, tracer: Sequence[str] = ()) -> Iterator[Subject]:
     socket = directory / "run" / "d.sock"
     socket.parent.mkdir(mode=0o700, parents=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REWINDD_")}
-    command = [sys.executable, "-m", "rewindd.daemon", "--socket", str(socket), "--data-dir", str(directory / "data"), "--log-level", "warning"]
+    command = [
+        sys.executable,
+        "-m",
+        "rewindd.daemon",
+        "--socket",
+        str(socket),
+        "--data-dir",
+        str(directory / "data"),
+        "--log-level",
+        "warning",
+    ]
     process = subprocess.Popen([*tracer, *command], env=environment | {"XDG_CONFIG_HOME": str(directory)}, stdin=subprocess.DEVNULL)
     try:
         pid = _wait_until_up(str(socket), process)
@@ -67,19 +78,17 @@ def running(directory: Path, tracer: Sequence[str] = ()) -> Iterator[Subject]:
 
 def _wait_until_up(socket: str, process: "subprocess.Popen[bytes]") -> int:
     give_up_s = time.monotonic() + PATIENCE_S
-    with rewindd.blocking.connect(socket=socket, autostart=False) as client:
+    with blocking.connect(socket=socket, autostart=False) as client:
         while time.monotonic() < give_up_s and process.poll() is None:
             try:
                 return client.status().pid
-            except rewindd.errors.TransportError:
+            except errors.TransportError:
                 time.sleep(0.02)
     raise RuntimeError(f"the daemon does not answer (exit status {process.poll()})")
 
 
 def _stop(socket: str) -> None:
-    from rewindd.protocol import replies, requests
-
-    with rewindd.blocking.connect(socket=socket, autostart=False) as client:
+    with blocking.connect(socket=socket, autostart=False) as client:
         client.ask(requests.Stop(), replies.Stopping)
 
 

@@ -8,7 +8,7 @@ import enum
 from dataclasses import dataclass
 
 from rewindd.model.ids import OperationId, SessionId
-from rewindd.model.versions import Version
+from rewindd.model.versions import Absent, File, Symlink, Version
 from rewindd.paths import RelPath
 
 #: Whose change a row is: nobody's `()`, one session's, or contested by several.
@@ -78,7 +78,8 @@ class Signature:
 class IndexEntry:
     """The last known version of a path, and the position `since` which it has been that.
 
-    `covered`: for a directory whose entries were all looked at, the position since which a name not found in it is absent.
+    `covered`: for a directory whose entries were all looked at, the position since which a name not found in it is absent. It
+    stays when the directory goes: there was nothing in it then either.
     """
 
     path: RelPath
@@ -86,6 +87,13 @@ class IndexEntry:
     signature: Signature | None
     since: int
     covered: int | None = None
+
+    @property
+    def rest_absent_since(self) -> int | None:
+        """The position since which a name below it that the index does not know is absent; None where that is not known."""
+        if self.covered is None and isinstance(self.version, Absent | File | Symlink):
+            return self.since
+        return self.covered
 
 
 @dataclass(frozen=True, slots=True)

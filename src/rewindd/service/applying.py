@@ -14,7 +14,7 @@ from rewindd.errors import Conflict, StoreError
 from rewindd.model.log import NOBODY, IndexEntry, OperationStatus, Row, Source, Toggle
 from rewindd.model.operation import Operation, Step
 from rewindd.model.session import Checkpoint
-from rewindd.model.versions import Absent, Directory, File
+from rewindd.model.versions import File
 from rewindd.service.state import State, Tree
 from rewindd.store import answers, checkpoints, edits, index, operations, sessions, workspaces
 from rewindd.store import blobs as blob_rows
@@ -198,12 +198,12 @@ def _effect(operation: Operation, step: Step, outcome: Outcome, tree: Tree, seq:
 
 
 def _entry(tree: Tree, row: Row, outcome: Outcome) -> IndexEntry:
-    """What the index says of a path that an operation wrote. A directory that went and came back is covered as it was."""
+    """What the index says of a path that an operation wrote. A directory that went and came back is covered as it was.
+
+    One that was absent is covered since then: whatever is in it now came later.
+    """
     known = tree.index.get(row.path)
-    covered = known.covered if known else None
-    if covered is None and isinstance(outcome.version, Directory) and known is not None and isinstance(known.version, Absent):
-        parent = tree.index.get(row.path.parent)
-        covered = parent.covered if parent else None
+    covered = known.rest_absent_since if known else None
     return IndexEntry(path=row.path, version=outcome.version, signature=outcome.signature, since=row.seq, covered=covered)
 
 

@@ -12,8 +12,6 @@ from rewindd.timeline.delta import PathDelta
 
 #: Paths whose contents are read and compared together: bounds memory, and gives others a turn.
 BATCH_PATHS = 64
-#: Bytes whose lines are counted at once in the event loop: below a millisecond, and a worker thread costs half of one.
-HERE_BYTES = 256 << 10
 
 
 async def compare(
@@ -27,10 +25,7 @@ async def compare(
     for start in range(0, len(deltas), BATCH_PATHS):
         batch = deltas[start : start + BATCH_PATHS]
         contents = await Contents(state).read(_versions(batch), at_hand)
-        if patch or sum(map(len, contents.values())) > HERE_BYTES:
-            found += await state.bridge.work(_compare, batch, contents, patch)
-        else:
-            found += _compare(batch, contents, patch)
+        found += await state.bridge.work(_compare, batch, contents, patch)
     return found
 
 

@@ -145,7 +145,9 @@ def _changes(state: State, tree: Tree, seen: Observation) -> list[Change]:
         entry = tree.index[one.path]
         if one.version == entry.version:
             continue
-        after = replace(entry, version=one.version, signature=one.signature)
+        is_looked_into = not isinstance(one.version, Directory) or one.path in seen.listed
+        covered = entry.rest_absent_since if is_looked_into else entry.covered
+        after = replace(entry, version=one.version, signature=one.signature, covered=covered)
         if isinstance(entry.version, Unknown):
             changes.append(arrival(state, tree, after, None))
             continue

@@ -7,7 +7,7 @@ from time import time_ns
 from rewindd.errors import BadRequest, OutsideWorkspace
 from rewindd.model.log import IndexEntry
 from rewindd.model.session import Claim, Session
-from rewindd.model.versions import ABSENT, Absent, Directory, File, Symlink
+from rewindd.model.versions import ABSENT, Absent, Directory, File
 from rewindd.paths import ROOT, FsText, RelPath
 from rewindd.protocol import replies
 from rewindd.protocol.requests import BeginEdit, EndEdit, Release, TakeSnapshot
@@ -143,13 +143,13 @@ async def _publish(state: State, tree: Tree, session: Session, gathered: _Gather
 async def _keep_above(
     state: State, tree: Tree, path: RelPath, session: Session, gathered: _Gathered, bracket: str | None, now: int
 ) -> None:
-    """Looks at the directories above a path, so that a rewind can make them again; one that is not there is claimed with it."""
+    """Looks at the directories above a path, so that a rewind can make them again; one that is no directory yet is claimed with it."""
     above = [parent for parent in _ancestors(path) if parent not in tree.index]
     if above:
         await _first_look(state, tree, above)
     for parent in _ancestors(path):
         entry = tree.index.get(parent)
-        if entry is not None and isinstance(entry.version, Absent):
+        if entry is not None and isinstance(entry.version, Absent | File):
             gathered.claims.append(Claim(path=parent, session=session.id, bracket=bracket, at_ns=now))
 
 
@@ -228,8 +228,8 @@ async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look], packed: S
     known_absent: dict[RelPath, IndexEntry] = {}
     changes = []
     for one in looks:
-        since = _absent_since(known_absent.get(one.path.parent) or tree.index.get(one.path.parent))
-        since = None if one.path in tree.left_out else since
+        parent = known_absent.get(one.path.parent) or tree.index.get(one.path.parent)
+        since = parent.rest_absent_since if parent is not None and one.path not in tree.left_out else None
         if since is not None and isinstance(one.version, Absent):
             known_absent[one.path] = IndexEntry(path=one.path, version=ABSENT, signature=None, since=since)
             continue
@@ -241,19 +241,13 @@ async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look], packed: S
         tree.index.update(known_absent)
 
 
-def _absent_since(parent: IndexEntry | None) -> int | None:
-    """The position since which a name that is not known was absent, from what is known of its parent; None where that says nothing."""
-    if parent is None:
-        return None
-    return parent.since if isinstance(parent.version, Absent | File | Symlink) else parent.covered
-
-
 def _may_be_found(tree: Tree, path: RelPath) -> bool:
     """True for a path that an observation would see: a known one, or one that may have turned up where names are known."""
     above = path
     while above not in tree.index and above != ROOT:
         above = above.parent
-    return (above == path and path in tree.index) or _absent_since(tree.index.get(above)) is not None
+    nearest = tree.index.get(above)
+    return nearest is not None and (above == path or nearest.rest_absent_since is not None)
 
 
 def _check_reachable(tree: Tree, paths: Sequence[RelPath]) -> None:

@@ -4,16 +4,15 @@ Pure and bounded: what two versions share at both ends is cut off first; where t
 it counts and shows as replaced whole. The diff is then longer than it need be, and still right.
 """
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 
-#: Lines of one side times lines of the other, up to which the middle is compared: difflib takes about a tenth of a second there.
-MAX_COMPARED = 1_000_000
+#: Lines of one side times lines of the other, up to which the middle is compared: 4,000 by 4,000 take some 15 ms, whatever they are.
+MAX_COMPARED = 16_000_000
 #: As git's buffer_is_binary (xdiff-interface.c): a NUL byte in the first 8000 bytes.
 BINARY_PROBE_BYTES = 8000
 CONTEXT_LINES = 3
 
-#: What difflib calls an edit: (tag, i1, i2, j1, j2).
+#: An edit as difflib writes it: (tag, i1, i2, j1, j2).
 Opcode = tuple[str, int, int, int, int]
 
 
@@ -90,7 +89,52 @@ def _compare(a: Sequence[bytes], b: Sequence[bytes]) -> list[Opcode]:
     if not a or not b or len(a) * len(b) > MAX_COMPARED:
         tag = "replace" if a and b else "delete" if a else "insert"
         return [(tag, 0, len(a), 0, len(b))]
-    return [(str(tag), i1, i2, j1, j2) for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()]
+    return list(_edits([*_pairs(a, b), (len(a), len(b))]))
+
+
+def _edits(pairs: Sequence[tuple[int, int]]) -> Iterator[Opcode]:
+    """Yields the opcodes between and of the lines that stay; the last pair is the two ends."""
+    i, j = 0, 0
+    for n, (stays, is_at) in enumerate(pairs):
+        if (stays, is_at) != (i, j):
+            tag = "replace" if stays > i and is_at > j else "delete" if stays > i else "insert"
+            yield tag, i, stays, j, is_at
+        if n < len(pairs) - 1:
+            yield "equal", stays, stays + 1, is_at, is_at + 1
+        i, j = stays + 1, is_at + 1
+
+
+def _pairs(a: Sequence[bytes], b: Sequence[bytes]) -> list[tuple[int, int]]:
+    """Returns the lines that stay, as positions in both: a longest common subsequence.
+
+    Hyyroe, "Bit-parallel LCS-length computation revisited" (2004): a row is an integer with a bit for each line of `a`, clear
+    where the subsequence grows. How often lines repeat makes no difference; difflib takes 9 s for 1,000 lines of three kinds.
+    """
+    places: dict[bytes, int] = {}
+    for n, line in enumerate(a):
+        places[line] = places.get(line, 0) | 1 << n
+    row = everything = (1 << len(a)) - 1
+    rows = [row]
+    for line in b:
+        met = row & places.get(line, 0)
+        row = ((row + met) | (row - met)) & everything
+        rows.append(row)
+    return _back(rows, len(a))[::-1]
+
+
+def _back(rows: Sequence[int], i: int) -> list[tuple[int, int]]:
+    """Returns the pairs of a subsequence, the last first: the way back through the rows."""
+    pairs: list[tuple[int, int]] = []
+    j = len(rows) - 1
+    while i and j:
+        if rows[j] >> (i - 1) & 1:
+            i -= 1
+            continue
+        j -= 1
+        if rows[j] >> (i - 1) & 1:
+            i -= 1
+            pairs.append((i, j))
+    return pairs
 
 
 def _shared_ends(old: Sequence[bytes], new: Sequence[bytes]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from rewindd.errors import OutsideWorkspace
 from rewindd.model.log import IndexEntry, Signature
-from rewindd.model.versions import ABSENT, Absent, Directory, File, Symlink, Unknown, Version
+from rewindd.model.versions import ABSENT, Absent, Directory, Unknown, Version
 from rewindd.paths import ROOT, RelPath, is_reserved
 from rewindd.tree.ignore import Rules
 from rewindd.tree.look import SMALL_BYTES, Look, Sink, Unseen, is_unchanged, look, reason_of
@@ -248,10 +248,9 @@ class _Observer:
         relist: list[tuple[RelPath, int | None]] = []
         for seen, known in self._differing(entries):
             if self._note(seen, known) and isinstance(seen, Look) and isinstance(seen.version, Directory):
-                if isinstance(known.version, Directory) and known.covered is not None:
-                    relist.append((seen.path, known.covered))
-                elif isinstance(known.version, Absent | File | Symlink):
-                    relist.append((seen.path, known.since))
+                since = known.rest_absent_since
+                if since is not None:
+                    relist.append((seen.path, since))
         self._list_all(relist)
         self._list_all(self._ruled_anew())
         if self._found.unseen:
