@@ -178,7 +178,7 @@ async def at_once(calls: Calls, first: int, last: int, longest_s: float | None) 
 
 
 async def test_cancelled_calls_cross_no_reply_of_a_real_daemon(running: RealDaemon) -> None:
-    """Of 10,000 calls given up at random in three ways, no answer is another's, and all that was said is kept once, in order."""
+    """Of 10,000 calls given up at random in three ways, no answer is another's, and all that was said is kept once."""
     roots = [running.directory / f"cancelled-{which}" for which in range(SESSIONS)]
     versions: dict[str, replies.FileVersion] = {}
     async with contextlib.AsyncExitStack() as stack:

@@ -17,18 +17,6 @@ from support.desk import Photograph, photograph
 _NUMBERS = count(1)
 
 
-def back(now: Stand, done: Done) -> Stand:
-    """Returns where taking an operation back leads: the tree always, the rest as far as the operation had moved it."""
-    moved = (done.before.head, done.before.said) != (done.after.head, done.after.said)
-    counted = done.before.messages != done.after.messages
-    return Stand(
-        tree=done.before.tree,
-        head=done.before.head if moved else now.head,
-        said=done.before.said if moved else now.said,
-        messages=done.before.messages if counted else now.messages,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Stand:
     """Where the session is: the tree, the head's id, what was said since the start, and how many messages were counted."""
