@@ -14,7 +14,7 @@ class OwnPlaces:
     def __init__(self, inner: Rules, state: State, tree: Tree) -> None:
         self._inner = inner
         self._root = tree.workspace.root
-        self._ours = {state.data_dir, state.runtime_dir}
+        self._ours = {*state.own_directories, *state.own_files}
         self._inside = {root for root in state.roots if root.startswith(f"{self._root.rstrip('/')}/")}
 
     @property

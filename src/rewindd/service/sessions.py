@@ -110,12 +110,12 @@ async def close_session(state: State, request: CloseSession, session: Session, t
 async def find_or_add(state: State, directory: str, device: int | None, inode: int | None, *, exact: bool) -> Workspace:
     """Returns the workspace of a directory, made if there is none; called under `state.opening`."""
     place = await state.bridge.work(places.look, directory, device, inode)
+    places.refuse(place.root, state.home, state.own_directories)
     top = None if exact else await state.bridge.work(places.repository_top, place.root, state.home)
     enclosing = await state.bridge.transact(lambda db: _enclosing(db, place.root))
     if enclosing is not None and (top is None or not top.startswith(f"{enclosing.root}/")):
         return await _present(state, enclosing)
     root = place if top is None or _refused(top, state) else await state.bridge.work(places.look, top, None, None)
-    places.refuse(root.root, state.home, (state.data_dir, state.runtime_dir))
     return await _at(state, root)
 
 

@@ -4,6 +4,7 @@ The store is the truth; everything here was read from it, and is changed only af
 from the event loop only, and for a workspace only under its lock.
 """
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic_ns, time_ns
@@ -28,6 +29,8 @@ from rewindd.tree.root import Root
 #: A session is active this long after its last request: long enough for a slow model's turn, short enough that a crashed
 #: agent does not hold its claims all day.
 ACTIVE_NS = 15 * 60 * 1_000_000_000
+#: The last part of the runtime directory where nobody chose another one (INTERFACE, Programs and places).
+RUNTIME_NAME = "rewindd"
 
 
 @dataclass(slots=True)
@@ -75,6 +78,17 @@ class State:
         self._loading: dict[WorkspaceId, anyio.Lock] = {}
         self._sessions: dict[SessionId, Session] = {}
         self._turns: dict[SessionId, anyio.Lock] = {}
+
+    @property
+    def own_directories(self) -> tuple[str, ...]:
+        """The directories that are the daemon's alone. A socket may also be put in a directory that holds other things."""
+        return (self.data_dir, self.runtime_dir) if os.path.basename(self.runtime_dir) == RUNTIME_NAME else (self.data_dir,)
+
+    @property
+    def own_files(self) -> tuple[str, ...]:
+        """The files beside the socket, which daemon and clients make."""
+        socket = os.path.join(self.runtime_dir, os.path.basename(self.socket))
+        return (socket, f"{socket}.lock", f"{socket}.start", os.path.join(self.runtime_dir, "rewindd.log"))
 
     # ---- sessions
 
