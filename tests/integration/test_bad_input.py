@@ -1,4 +1,4 @@
-"""The issue's "Bad input", case by case: each has its code and message, and nothing is lost."""
+"""Bad input, case by case: each has its code and message, and nothing is lost."""
 
 import socket
 import struct
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import zmq
 
-import rewindd
+import rewindd.blocking
 from rewindd import errors
 from rewindd.paths import FsText
 from rewindd.protocol import replies, requests, wire
@@ -290,3 +290,19 @@ def test_our_own_daemon_is_not_needed_twice(tmp_path: Path) -> None:
     for _ in range(2):
         with real_daemon(tmp_path / "one") as daemon, rewindd.blocking.connect(socket=daemon.socket, autostart=False) as client:
             assert client.status().store.checkpoints == 0
+
+
+def test_a_socket_beside_other_things(tmp_path: Path) -> None:
+    """A socket in a directory that holds a project too does not make the project the daemon's own; its files are left out."""
+    tmp_path.chmod(0o700)
+    (tmp_path / "file").write_text("it\n")
+    daemon = RealDaemon(tmp_path / "there")
+    daemon.socket = str(tmp_path / "d.sock")
+    daemon.start()
+    try:
+        with rewindd.blocking.connect(socket=daemon.socket, autostart=False) as client, client.session(tmp_path) as session:
+            kept = {str(one.path) for one in session.snapshot(".").snapshots}
+    finally:
+        daemon.stop()
+    assert "file" in kept
+    assert not [name for name in kept if name.startswith(("d.sock", "there/data"))]

@@ -12,7 +12,7 @@ from support.desk import Desk
 pytestmark = pytest.mark.anyio
 
 LARGE_BYTES = 64 << 20
-#: What the issue promises for files of any size.
+#: What is promised for files of any size.
 MOST_RESIDENT_BYTES = 200 << 20
 
 

@@ -20,11 +20,11 @@ class RealDaemon:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.socket = str(directory / "run" / "d.sock")
+        self.socket = str(directory / "run" / "rewindd" / "d.sock")
         self.data_dir = directory / "data"
         self.log = directory / "daemon.log"
         self.process: subprocess.Popen[bytes] | None = None
-        (directory / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / "run" / "rewindd").mkdir(mode=0o700, parents=True, exist_ok=True)
         (directory / "config").mkdir(exist_ok=True)
 
     @property

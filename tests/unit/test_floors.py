@@ -1,4 +1,4 @@
-"""Who may import whom: DESIGN's floors, read off the imports of every module."""
+"""Who may import whom: the floors of docs/design.md, read off the imports of every module."""
 
 import ast
 from pathlib import Path

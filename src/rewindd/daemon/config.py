@@ -16,7 +16,7 @@ from rewindd import errors, places
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: For the command line's choices.
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
-#: INTERFACE, Programs and places: a daemon that a client started ends after an hour without requests.
+#: A daemon that a client started ends after an hour without requests (docs/rewindctl.md).
 IDLE_EXIT_S = 3600
 #: How a client tells the daemon that it started it.
 STARTED_BY, AUTOSTART = "REWINDD_STARTED_BY", "autostart"

@@ -7,7 +7,7 @@ from typing import Protocol
 
 #: Requests in hand of one connection. Beside it a client that awaits its answers has one or two.
 MAX_OF_CONNECTION = 64
-#: Of one process, however many connections it opens; a host of 64 agents at once (DESIGN, Distances) with room to spare.
+#: Of one process, however many connections it opens; 64 agents at once with room to spare.
 MAX_OF_PROCESS = 256
 #: Of all. Each is a task and, while it works, perhaps a thread's turn.
 MAX_OF_ALL = 1024

@@ -18,7 +18,7 @@ from rewindd.daemon.notify import Notifier
 
 _log = logging.getLogger(__name__)
 
-#: sysexits(3), as INTERFACE gives them to `rewindctl`; everything else is 1.
+#: sysexits(3), as `rewindctl` has them (docs/rewindctl.md); everything else is 1.
 _EXITS: tuple[tuple[type[errors.RewinddError], int], ...] = (
     (errors.BadConfig, 78),
     (errors.NotPermitted, 77),

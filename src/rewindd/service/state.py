@@ -29,7 +29,7 @@ from rewindd.tree.root import Root
 #: A session is active this long after its last request: long enough for a slow model's turn, short enough that a crashed
 #: agent does not hold its claims all day.
 ACTIVE_NS = 15 * 60 * 1_000_000_000
-#: The last part of the runtime directory where nobody chose another one (INTERFACE, Programs and places).
+#: The last part of the runtime directory where nobody chose another one (`places.runtime_dir`).
 RUNTIME_NAME = "rewindd"
 
 

@@ -304,8 +304,7 @@ def test_idle_end(daemons: "Daemons") -> None:
     stays = daemons.up("--config", str(file))
     began = time.monotonic()
     goes = daemons.up(
-        "--config",
-        str(file),
+        *("--config", str(file), "--log-level", "info"),
         socket=str(daemons.directory / "e.sock"),
         data_dir=daemons.directory / "other",
         env={"REWINDD_STARTED_BY": "autostart"},
