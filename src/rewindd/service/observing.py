@@ -73,7 +73,7 @@ async def append(state: State, tree: Tree, changes: Sequence[Change], packed: Se
     written: list[Row] = []
     for start in range(0, len(changes), BATCH_ROWS):
         batch = changes[start : start + BATCH_ROWS]
-        write = partial(_append, tree=tree, changes=batch, packed=packed if start == 0 else ())
+        write = partial(write_rows, tree=tree, changes=batch, packed=packed if start == 0 else ())
         rows, entries = await state.bridge.transact(write, bulk=len(changes) > BATCH_ROWS)
         tree.index.update((entry.path, entry) for entry in entries)
         tree.position = rows[-1].seq
@@ -104,7 +104,10 @@ def _has_content_of(entry: IndexEntry | None, version: Version) -> bool:
     return isinstance(known, File) and isinstance(version, File) and known.digest == version.digest
 
 
-def _append(db: Connection, tree: Tree, changes: Sequence[Change], packed: Sequence[keeping.Packed]) -> tuple[list[Row], list[IndexEntry]]:
+def write_rows(
+    db: Connection, tree: Tree, changes: Sequence[Change], packed: Sequence[keeping.Packed]
+) -> tuple[list[Row], list[IndexEntry]]:
+    """Writes contents, rows and what the index says then, in the caller's transaction; returns rows and entries."""
     keeping.put(db, packed)
     first, now = workspaces.allot(db, tree.workspace.id, len(changes)), time_ns()
     rows = [

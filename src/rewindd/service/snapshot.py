@@ -15,7 +15,7 @@ from rewindd.protocol.wire import Progress
 from rewindd.service import keeping, names
 from rewindd.service.holding import drop, of_session, take
 from rewindd.service.locking import locked
-from rewindd.service.observing import append, arrival, enter_unknown, observe, remember
+from rewindd.service.observing import Change, append, arrival, enter_unknown, observe, remember, write_rows
 from rewindd.service.own_places import OwnPlaces
 from rewindd.service.places import locate
 from rewindd.service.state import State, Tree
@@ -33,6 +33,22 @@ BATCH_BYTES = 4 << 20
 
 
 @dataclass(slots=True)
+class _Fresh:
+    """What was looked at for the first time and is not kept yet: rows to be, their contents, and what is absent as was known."""
+
+    changes: list[Change] = field(default_factory=list)
+    packed: list[keeping.Packed] = field(default_factory=list)
+    absent: dict[RelPath, IndexEntry] = field(default_factory=dict)
+    looked_at: set[RelPath] = field(default_factory=set)
+    unseen: dict[RelPath, str] = field(default_factory=dict)
+
+    def entry(self, tree: Tree, path: RelPath) -> IndexEntry | None:
+        """What is known of a path, here or in the index."""
+        found = next((change.entry for change in self.changes if change.path == path), None)
+        return found or self.absent.get(path) or tree.index.get(path)
+
+
+@dataclass(slots=True)
 class _Gathered:
     """What a snapshot has found so far."""
 
@@ -40,6 +56,12 @@ class _Gathered:
     skipped: list[replies.PathReason] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     covered: list[RelPath] = field(default_factory=list)
+    fresh: _Fresh = field(default_factory=_Fresh)
+
+
+def _is_uncovered(entry: IndexEntry | None) -> bool:
+    """True for a directory whose entries were not looked at."""
+    return entry is not None and isinstance(entry.version, Directory) and entry.covered is None
 
 
 async def snapshot(state: State, request: TakeSnapshot, session: Session, turn: Turn) -> bytes:
@@ -107,64 +129,65 @@ async def _gather(
     found = [path for path in paths if _may_be_found(tree, path)]
     unseen = {one.path: one.reason for one in await observe(state, tree, found)} if found else {}
     gathered, now = _Gathered(), time_ns()
+    gathered.fresh = await _first_look(state, tree, paths)
+    if any(_is_uncovered(gathered.fresh.entry(tree, path)) for path in paths) or len(gathered.fresh.changes) > BATCH_LOOKS:
+        # Directories are kept in parts, and what stands above them comes first. A few files wait for the last transaction.
+        await _keep_fresh(state, tree, gathered)
     for path in paths:
-        await _keep_above(state, tree, path, session, gathered, bracket, now)
-        entry = tree.index.get(path)
-        if entry is None or (isinstance(entry.version, Directory) and entry.covered is None):
-            await _keep_new(state, tree, path, gathered, turn, no_ignore=no_ignore)
+        entry = gathered.fresh.entry(tree, path)
+        gathered.claims += _claims_above(tree, path, session, gathered.fresh, bracket, now)
+        if path in gathered.fresh.unseen:
+            gathered.skipped.append(replies.PathReason(path=path, reason=gathered.fresh.unseen[path]))
+        elif path in gathered.fresh.looked_at and entry is not None and not isinstance(entry.version, Directory):
+            gathered.kept.append(_kept(entry))
+        elif entry is None or _is_uncovered(entry):
+            if entry is not None and path != ROOT:
+                gathered.kept.append(_kept(entry))
+            await _keep_directory(state, tree, path, gathered, turn, no_ignore=no_ignore)
         else:
             gathered.kept += [_kept(tree.index[below]) for below in _known_below(tree, path) if below not in unseen]
             gathered.skipped += [replies.PathReason(path=one, reason=unseen[one]) for one in unseen if one.below(path)]
-        if path in tree.index:
+        if gathered.fresh.entry(tree, path) is not None:
             gathered.claims.append(Claim(path=path, session=session.id, bracket=bracket, at_ns=now, deep=True))
     return gathered
 
 
 async def _publish(state: State, tree: Tree, session: Session, gathered: _Gathered, reply: replies.Snapshots, turn: Turn) -> bytes:
-    """The last, small transaction: coverage, claims, the answer. What was covered before is so since then."""
+    """The last, small transaction: what was first looked at, coverage, claims, the answer. What was covered before is so since then."""
     covered = [path for path in gathered.covered if tree.index[path].covered is None]
+    fresh = gathered.fresh
 
-    def write(db: Connection) -> tuple[bytes, int]:
+    def write(db: Connection) -> tuple[bytes, list[IndexEntry], int]:
+        entries = write_rows(db, tree, fresh.changes, fresh.packed)[1] if fresh.changes else []
         # A position of its own: at that of a checkpoint saved before, nobody had looked.
-        position = workspaces.allot(db, tree.workspace.id, 1) if covered else tree.position
-        index.put(db, tree.workspace.id, [replace(tree.index[path], covered=position) for path in covered])
+        position = workspaces.allot(db, tree.workspace.id, 1) if covered else 0
+        known = [*(replace(tree.index[path], covered=position) for path in covered), *fresh.absent.values()]
+        index.put(db, tree.workspace.id, known)
         claim_rows.put(db, tree.workspace.id, gathered.claims)
         sessions.seen(db, session.id, session.last_seen_at_ns)
-        return turn.keep(db, reply), position
+        return turn.keep(db, reply), [*entries, *known], workspaces.position(db, tree.workspace.id)
 
-    answer, tree.position = await state.bridge.transact(write)
-    tree.index.update((path, replace(tree.index[path], covered=tree.position)) for path in covered)
+    answer, entries, tree.position = await state.bridge.transact(write)
+    tree.index.update((entry.path, entry) for entry in entries)
     ended = take(tree, gathered.claims)
     if ended:
         await state.bridge.transact(lambda db: claim_rows.drop(db, tree.workspace.id, ended))
     return answer
 
 
-async def _keep_above(
-    state: State, tree: Tree, path: RelPath, session: Session, gathered: _Gathered, bracket: str | None, now: int
-) -> None:
-    """Looks at the directories above a path, so that a rewind can make them again; one that is no directory yet is claimed with it."""
-    above = [parent for parent in _ancestors(path) if parent not in tree.index]
-    if above:
-        await _first_look(state, tree, above)
-    for parent in _ancestors(path):
-        entry = tree.index.get(parent)
-        if entry is not None and isinstance(entry.version, Absent | File):
-            gathered.claims.append(Claim(path=parent, session=session.id, bracket=bracket, at_ns=now))
+def _claims_above(tree: Tree, path: RelPath, session: Session, fresh: _Fresh, bracket: str | None, now: int) -> list[Claim]:
+    """The claims on what stands above a path and is no directory yet: it will become one with the path."""
+    above = [parent for parent in _ancestors(path) if (entry := fresh.entry(tree, parent)) and isinstance(entry.version, Absent | File)]
+    return [Claim(path=parent, session=session.id, bracket=bracket, at_ns=now) for parent in above]
 
 
-async def _keep_new(state: State, tree: Tree, path: RelPath, gathered: _Gathered, turn: Turn, *, no_ignore: bool) -> None:
-    """Keeps a path that was never looked at; a directory with all below it that the rules leave."""
-    if path != ROOT and path not in tree.index:
-        problems = await _first_look(state, tree, [path])
-        gathered.skipped += [replies.PathReason(path=one.path, reason=one.reason) for one in problems]
-        if problems:
-            return
-    if path != ROOT:
-        gathered.kept.append(_kept(tree.index[path]))
-        if not isinstance(tree.index[path].version, Directory):
-            return
-    await _keep_directory(state, tree, path, gathered, turn, no_ignore=no_ignore)
+async def _keep_fresh(state: State, tree: Tree, gathered: _Gathered) -> None:
+    """Keeps what was looked at for the first time, now."""
+    fresh = gathered.fresh
+    await append(state, tree, fresh.changes, fresh.packed)
+    await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, fresh.absent.values()))
+    tree.index.update(fresh.absent)
+    gathered.fresh = _Fresh(looked_at=fresh.looked_at, unseen=fresh.unseen)
 
 
 async def _keep_directory(state: State, tree: Tree, top: RelPath, gathered: _Gathered, turn: Turn, *, no_ignore: bool) -> None:
@@ -200,10 +223,19 @@ def _next_batch(found: Iterator[Look | Unseen | LeftOut]) -> list[Look | Unseen 
     return batch
 
 
-async def _first_look(state: State, tree: Tree, paths: Sequence[RelPath]) -> list[Unseen]:
-    looks, unseen, packed = await state.bridge.work(_look_at, state, tree, paths)
-    await _keep_looks(state, tree, looks, packed)
-    return unseen
+async def _first_look(state: State, tree: Tree, paths: Sequence[RelPath]) -> _Fresh:
+    """Looks at those paths that are not known, and at the directories above them, so that a rewind can make them again."""
+    wanted = dict.fromkeys(one for path in paths for one in (*_ancestors(path), path) if one not in tree.index and one != ROOT)
+    if not wanted:
+        return _Fresh()
+    looks, unseen, packed = await state.bridge.work(_look_at, state, tree, list(wanted))
+    if packed is None:
+        await keeping.keep(state.bridge, state.blobs, _contents(looks))
+    remember(state, _contents(looks))
+    changes, absent = _first_rows(state, tree, looks)
+    return _Fresh(
+        changes=changes, packed=list(packed or ()), absent=absent, looked_at=set(wanted), unseen={one.path: one.reason for one in unseen}
+    )
 
 
 def _look_at(state: State, tree: Tree, paths: Sequence[RelPath]) -> tuple[list[Look], list[Unseen], list[keeping.Packed] | None]:
@@ -217,28 +249,34 @@ def _contents(looks: Iterable[Look]) -> list[keeping.Content]:
     return [keeping.Content(one.version, one.content) for one in looks]
 
 
-async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look], packed: Sequence[keeping.Packed] | None = None) -> None:
-    """Appends a row for each path that the index does not know: a change where its directory was covered, else first seen.
-
-    `packed`: their contents; None where they are to be kept first.
-    """
-    if packed is None:
-        await keeping.keep(state.bridge, state.blobs, _contents(looks))
+async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look]) -> None:
+    """Keeps what was looked at for the first time in a directory."""
+    await keeping.keep(state.bridge, state.blobs, _contents(looks))
     remember(state, _contents(looks))
-    known_absent: dict[RelPath, IndexEntry] = {}
-    changes = []
+    changes, _ = _first_rows(state, tree, looks)
+    await append(state, tree, changes)
+
+
+def _first_rows(state: State, tree: Tree, looks: Sequence[Look]) -> tuple[list[Change], dict[RelPath, IndexEntry]]:
+    """Returns a row for each path that the index does not know: a change where its directory was covered, else first seen.
+
+    Beside them the entries of those that are absent as was known: they need no row.
+    """
+    absent: dict[RelPath, IndexEntry] = {}
+    changes: list[Change] = []
+    coming: dict[RelPath, IndexEntry] = {}
     for one in looks:
-        parent = known_absent.get(one.path.parent) or tree.index.get(one.path.parent)
+        above = one.path.parent
+        parent = absent.get(above) or coming.get(above) or tree.index.get(above)
         since = parent.rest_absent_since if parent is not None and one.path not in tree.left_out else None
         if since is not None and isinstance(one.version, Absent):
-            known_absent[one.path] = IndexEntry(path=one.path, version=ABSENT, signature=None, since=since)
+            absent[one.path] = IndexEntry(path=one.path, version=ABSENT, signature=None, since=since)
             continue
         entry = IndexEntry(path=one.path, version=one.version, signature=one.signature, since=0)
         changes.append(arrival(state, tree, entry, since))
-    await append(state, tree, changes, packed or ())
-    if known_absent:
-        await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, known_absent.values()))
-        tree.index.update(known_absent)
+        # The rows get the next positions, under the workspace's lock: what is below something absent is so since its row.
+        coming[one.path] = replace(entry, since=tree.position + len(changes))
+    return changes, absent
 
 
 def _may_be_found(tree: Tree, path: RelPath) -> bool:
