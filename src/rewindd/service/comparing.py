@@ -1,6 +1,6 @@
 """Changes as people read them: line counts and patches for what the pure core found to differ."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rewindd.model.versions import Directory, File, Symlink, Unknown, Version
 from rewindd.protocol import replies
@@ -10,8 +10,11 @@ from rewindd.service.state import State
 from rewindd.timeline import lines
 from rewindd.timeline.delta import PathDelta
 
-#: Paths whose contents are read and compared together: bounds memory, and gives others a turn.
+#: Paths, and bytes of both their sides, that are read and compared together: bounds memory, and gives others a turn.
 BATCH_PATHS = 64
+BATCH_BYTES = 16 << 20
+#: A content above this is not compared line by line: that would take longer than anybody waits for a count.
+MAX_COMPARED_BYTES = 4 << 20
 
 
 async def compare(
@@ -22,8 +25,7 @@ async def compare(
     `at_hand`: contents by digest that the caller has already.
     """
     found: list[replies.FileDiff] = []
-    for start in range(0, len(deltas), BATCH_PATHS):
-        batch = deltas[start : start + BATCH_PATHS]
+    for batch in _batches(deltas):
         contents = await Contents(state).read(_versions(batch), at_hand)
         found += await state.bridge.work(_compare, batch, contents, patch)
     return found
@@ -35,8 +37,24 @@ def totals(changes: Iterable[replies.FileDiff]) -> tuple[int, int, int]:
     return len(listed), sum(c.insertions for c in listed), sum(c.deletions for c in listed)
 
 
+def _batches(deltas: Iterable[PathDelta]) -> Iterator[list[PathDelta]]:
+    batch: list[PathDelta] = []
+    size = 0
+    for delta in deltas:
+        weight = sum(version.size for version in _versions([delta]) if isinstance(version, File))
+        if batch and (len(batch) >= BATCH_PATHS or size + weight > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(delta)
+        size += weight
+    if batch:
+        yield batch
+
+
 def _versions(batch: Iterable[PathDelta]) -> list[Version]:
-    return [version for delta in batch for span in (*delta.spans, (delta.before, delta.after)) for version in span]
+    """The versions that are read to compare these; not those that are too large."""
+    named = {version for delta in batch for span in (*delta.spans, (delta.before, delta.after)) for version in span}
+    return [version for version in named if not isinstance(version, File) or version.size <= MAX_COMPARED_BYTES]
 
 
 def _compare(batch: Sequence[PathDelta], contents: dict[bytes, bytes], patch: bool) -> list[replies.FileDiff]:

@@ -10,6 +10,7 @@ from rewindd.protocol.replies import Pong, Reply, Stopping
 from rewindd.protocol.requests import Request
 from rewindd.service import conversation, porting, query, rewind, save, sessions, snapshot
 from rewindd.service.locking import locked
+from rewindd.service.memory import WORTH_BYTES, give_back
 from rewindd.service.state import State
 from rewindd.service.turn import Turn, check_key, digest_of
 
@@ -37,6 +38,15 @@ class Service:
         return bool(self._state.active())
 
     async def answer(self, request: Request, body: bytes, report: Callable[[wire.Progress], None]) -> bytes:
+        """Returns the answer's fields, encoded; see `_answer`. Memory that was needed for it is given back."""
+        try:
+            return await self._answer(request, report)
+        finally:
+            if self._state.handled_bytes > WORTH_BYTES:
+                self._state.handled_bytes = 0
+                self._state.later(lambda: self._state.bridge.work(give_back))
+
+    async def _answer(self, request: Request, report: Callable[[wire.Progress], None]) -> bytes:
         """Returns the answer's fields, encoded. Its effects are durable.
 
         Raises:

@@ -14,7 +14,7 @@ from rewindd.model.versions import ABSENT, UNKNOWN, Directory, File, Unknown, Ve
 from rewindd.paths import RelPath
 from rewindd.service import keeping
 from rewindd.service.holding import holders
-from rewindd.service.own_places import OwnPlaces
+from rewindd.service.own_places import OwnPlaces, inner_tops
 from rewindd.service.state import State, Tree
 from rewindd.store import edits, index, workspaces
 from rewindd.store.database import Connection
@@ -51,7 +51,8 @@ async def observe(
         UnknownWorkspace: the root is gone.
         StoreError: the store failed; the log is as it was.
     """
-    seen, contents, packed = await state.bridge.work(_look, state, tree, paths, tree.index if known is None else known)
+    known, paths = _outside(inner_tops(state, tree), tree.index if known is None else known, paths)
+    seen, contents, packed = await state.bridge.work(_look, state, tree, paths, known)
     if packed is None:
         await keeping.keep(state.bridge, state.blobs, contents)
     remember(state, contents)
@@ -63,6 +64,16 @@ async def observe(
     # Last: a directory's signature says that its entries were looked at, and all of what was found in it is written now.
     _refresh(tree, seen)
     return [Missing(path=one.path, reason=one.reason) for one in seen.unseen]
+
+
+def _outside(
+    inner: Sequence[RelPath], known: Mapping[RelPath, IndexEntry], paths: Iterable[RelPath] | None
+) -> tuple[Mapping[RelPath, IndexEntry], Iterable[RelPath] | None]:
+    """What is to be looked at, without what belongs to workspaces inside."""
+    if not inner:
+        return known, paths
+    left = {path: entry for path, entry in known.items() if not any(path.below(top) for top in inner)}
+    return left, None if paths is None else [path for path in paths if not any(path.below(top) for top in inner)]
 
 
 async def append(state: State, tree: Tree, changes: Sequence[Change], packed: Sequence[keeping.Packed] = ()) -> list[Row]:
@@ -85,6 +96,7 @@ def remember(state: State, contents: Iterable[keeping.Content]) -> None:
     """Remembers contents that were just read: the next thing that is asked is what changed in them."""
     for one in contents:
         if isinstance(one.version, File) and one.data is not None:
+            state.handled_bytes += one.version.size
             state.recent.keep(one.version.digest, one.data)
 
 

@@ -8,6 +8,12 @@ from rewindd.service.state import State, Tree
 from rewindd.tree.ignore import Rules
 
 
+def inner_tops(state: State, tree: Tree) -> list[RelPath]:
+    """Returns the roots of the workspaces inside this one, as its paths."""
+    above = f"{tree.workspace.root.rstrip('/')}/"
+    return sorted(RelPath(root[len(above) :]) for root in state.roots if root.startswith(above))
+
+
 class OwnPlaces:
     """Rules that leave out the daemon's directories and the roots of workspaces inside, wherever the inner rules stand."""
 

@@ -31,6 +31,7 @@ from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.store import checkpoints, edits, events, index, sessions, workspaces
 from rewindd.store.database import Connection
+from rewindd.timeline import lines
 from rewindd.timeline.delta import PathDelta, delta
 
 AGENT = "import"
@@ -46,6 +47,7 @@ class _Arrived:
     before: Version
     after: Version
     contents: tuple[keeping.Content, ...]
+    counts: tuple[int, int]
     at_ns: int
 
 
@@ -67,7 +69,7 @@ async def export_checkpoint(state: State, request: Export, session: Session) -> 
             continue
         said = await _portable(state, tree, change)
         if said is not None:
-            told.append(said)
+            told += [said] if said.before != said.after else []  # only its mode: the format has no modes
         elif request.skip_binary:
             skipped.append(replies.PathReason(path=change.path, reason="not text"))
         else:
@@ -147,7 +149,7 @@ async def _add(state: State, session: Session, given: PortableCheckpoint, turn: 
             index.put(db, tree.workspace.id, entries)
             last = events.append(db, session.id, session.head.event, spoken, given.timestamp_ns)
             position = workspaces.position(db, tree.workspace.id)
-            checkpoint = _checkpoint(session, chosen, given, base, position, last, stats, len(arrived))
+            checkpoint = _checkpoint(session, chosen, given, base, position, last, stats, arrived)
             checkpoints.add(db, tree.workspace.id, checkpoint)
             head = Head(checkpoint=chosen, event=last)
             sessions.stand(db, session.id, head, stats)
@@ -171,7 +173,8 @@ def _arrive(tree: Tree, diffs: Sequence[PortableDiff]) -> tuple[list[_Arrived], 
             continue
         mode = _mode_on_disk(tree, path)
         before, after = _content(diff.before, mode), _content(diff.after, mode)
-        arrived.append(_Arrived(path, before.version, after.version, (before, after), diff.timestamp_ns))
+        counts = lines.count(before.data or b"", after.data or b"")
+        arrived.append(_Arrived(path, before.version, after.version, (before, after), counts, diff.timestamp_ns))
     return arrived, skipped
 
 
@@ -235,7 +238,14 @@ def _stats(given: PortableCheckpoint) -> Stats:
 
 
 def _checkpoint(
-    session: Session, chosen: CheckpointId, given: PortableCheckpoint, base: int, seq: int, event: EventId | None, stats: Stats, files: int
+    session: Session,
+    chosen: CheckpointId,
+    given: PortableCheckpoint,
+    base: int,
+    seq: int,
+    event: EventId | None,
+    stats: Stats,
+    arrived: Sequence[_Arrived],
 ) -> Checkpoint:
     return Checkpoint(
         uid=names.uid(),
@@ -249,9 +259,9 @@ def _checkpoint(
         stats=stats,
         created_at_ns=given.timestamp_ns,
         automatic=False,
-        files=files,
-        insertions=sum(diff.after.count("\n") for diff in given.file_diffs if not diff.before),
-        deletions=sum(diff.before.count("\n") for diff in given.file_diffs if not diff.after),
+        files=len(arrived),
+        insertions=sum(one.counts[0] for one in arrived),
+        deletions=sum(one.counts[1] for one in arrived),
         incomplete=(),
     )
 

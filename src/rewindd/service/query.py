@@ -3,6 +3,7 @@
 import base64
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from time import monotonic_ns
 
 import rewindd
@@ -114,7 +115,7 @@ async def pending(state: State, request: requests.ListPending, session: Session)
     """Returns the session's own changes since its head, and how many paths nobody's changes touched."""
     tree = await state.tree(session.workspace)
     async with locked(state, tree):
-        await _observe_if_there(state, tree, session)
+        await _observe(state, tree, session)
         base = await head_seq(state, session)
         timeline = await timeline_since(state, tree, base)
         chosen = _chosen(tree, request.paths)
@@ -130,7 +131,7 @@ async def diff(state: State, request: requests.Diff, session: Session) -> replie
         a = (await positions.point(state, session, tree, request.a)).seq
         b = (await positions.point(state, session, tree, request.b)).seq if request.b is not None else None
         if b is None:
-            await _observe_if_there(state, tree, session)
+            await _observe(state, tree, session)
             b = tree.position
         timeline = await timeline_since(state, tree, min(a, b))
         chosen = _chosen(tree, request.paths)
@@ -145,7 +146,8 @@ async def log(state: State, request: requests.ReadLog, session: Session) -> repl
     tree = await state.tree(session.workspace)
     path = locate(request.path, tree.workspace.root) if request.path is not None else None
     async with locked(state, tree):
-        await _observe_if_there(state, tree, session)
+        with suppress(UnknownWorkspace):  # the log is there also where the root is gone
+            await _observe(state, tree, session)
     rows = await state.bridge.transact(lambda db: edits.newest(db, tree.workspace.id, path, request.limit))
     doers = await state.bridge.transact(lambda db: _doers(db, rows))
     agents = await _agents(state, [*(owner for row in rows for owner in row.owner), *doers.values()])
@@ -212,14 +214,14 @@ def _known_from(timeline: Timeline, seq: int, path: RelPath) -> Version:
     return first.before if not isinstance(first.before, Unknown) else first.after
 
 
-async def _observe_if_there(state: State, tree: Tree, session: Session) -> None:
-    """Looks at the tree; where it is gone, or the session was imported, the log is all there is to see."""
-    if session.imported:
-        return
-    try:
+async def _observe(state: State, tree: Tree, session: Session) -> None:
+    """Looks at the tree; what was imported into a session is only judged by a rewind.
+
+    Raises:
+        UnknownWorkspace: the root is gone: what is there now cannot be told.
+    """
+    if not session.imported:
         await observe(state, tree)
-    except UnknownWorkspace:
-        return
 
 
 async def _with_content(state: State, diff: replies.FileDiff) -> replies.FileDiff:

@@ -52,8 +52,10 @@ class Contents:
         Raises:
             StoreCorrupt: a content is not what it was stored as.
         """
+        versions = list(versions)
         named = {v.digest for v in versions if isinstance(v, File) and v.size <= MAX_TEXT_BYTES}
         had = {digest: content for digest in named if (content := (at_hand or {}).get(digest)) is not None}
+        self._state.handled_bytes += sum({v.digest: v.size for v in versions if isinstance(v, File) and v.digest in named}.values())
         had |= self._state.recent.get(named - had.keys())
         wanted = named - had.keys()
         if not wanted:

@@ -170,7 +170,8 @@ def _gap(missed: int) -> list[Missing]:
 
 
 async def _check_free(state: State, session: Session, chosen: CheckpointId) -> None:
-    if await state.bridge.transact(lambda db: checkpoints.find(db, session.id, chosen)) is not None:
+    line = await positions.lineage(state, session)
+    if await state.bridge.transact(lambda db: any(checkpoints.find(db, one.id, chosen) is not None for one in line)):
         raise AlreadyExists(f"session {session.id!r} has a checkpoint {chosen!r}; choose another id", id=chosen)
 
 

@@ -14,6 +14,7 @@ from rewindd.protocol.requests import CloseSession, ListSessions, OpenSession
 from rewindd.service import names, places, render
 from rewindd.service.holding import drop
 from rewindd.service.locking import locked
+from rewindd.service.nesting import leave_to
 from rewindd.service.observing import observe
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
@@ -130,20 +131,22 @@ async def _present(state: State, enclosing: Workspace) -> Workspace:
 async def _at(state: State, place: places.Place) -> Workspace:
     """The workspace whose root is this very directory: found by device and inode, also when it was moved; else a new one."""
 
-    def write(db: Connection) -> Workspace:
-        same = next((workspace for workspace in known(db) if place.is_root_of(workspace)), None)
-        if same is not None and same.root == place.root:
-            return same
-        if same is not None:
+    def write(db: Connection) -> tuple[Workspace, list[Workspace]]:
+        listed = known(db)
+        same = next((workspace for workspace in listed if place.is_root_of(workspace)), None)
+        if same is not None and same.root != place.root:
             workspaces.move(db, same.id, place.root)
-            return replace(same, root=place.root)
+        if same is not None:
+            return replace(same, root=place.root), []
         new = Workspace(
             id=WorkspaceId(names.workspace_id()), root=place.root, device=place.device, inode=place.inode, born_ns=place.born_ns
         )
         workspaces.add(db, new, time_ns())
-        return new
+        return new, [outer for outer in listed if place.root.startswith(f"{outer.root.rstrip('/')}/")]
 
-    found = await state.bridge.transact(write)
+    found, around = await state.bridge.transact(write)
+    for outer in around:
+        await leave_to(state, found, outer)
     state.moved(found)
     return found
 

@@ -7,7 +7,7 @@ from time import time_ns
 from rewindd.errors import BadRequest, OutsideWorkspace
 from rewindd.model.log import IndexEntry
 from rewindd.model.session import Claim, Session
-from rewindd.model.versions import ABSENT, Absent, Directory, File
+from rewindd.model.versions import ABSENT, Absent, Directory, File, Unknown
 from rewindd.paths import ROOT, FsText, RelPath
 from rewindd.protocol import replies
 from rewindd.protocol.requests import BeginEdit, EndEdit, Release, TakeSnapshot
@@ -140,7 +140,7 @@ async def _gather(
             gathered.skipped.append(replies.PathReason(path=path, reason=gathered.fresh.unseen[path]))
         elif path in gathered.fresh.looked_at and entry is not None and not isinstance(entry.version, Directory):
             gathered.kept.append(_kept(entry))
-        elif entry is None or _is_uncovered(entry):
+        elif entry is None or _is_uncovered(entry) or (no_ignore and isinstance(entry.version, Directory)):
             if entry is not None and path != ROOT:
                 gathered.kept.append(_kept(entry))
             await _keep_directory(state, tree, path, gathered, turn, no_ignore=no_ignore)
@@ -305,7 +305,9 @@ def _check_reachable(tree: Tree, paths: Sequence[RelPath]) -> None:
 def _known_below(tree: Tree, path: RelPath) -> list[RelPath]:
     if not isinstance(tree.index[path].version, Directory):
         return [path]
-    return sorted(one for one, entry in tree.index.items() if one.below(path) and one != ROOT and not isinstance(entry.version, Absent))
+    return sorted(
+        one for one, entry in tree.index.items() if one.below(path) and one != ROOT and not isinstance(entry.version, Absent | Unknown)
+    )
 
 
 def _ancestors(path: RelPath) -> list[RelPath]:

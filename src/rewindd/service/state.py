@@ -71,6 +71,8 @@ class State:
         self.started_ns = monotonic_ns()
         self.recovered: list[Recovered] = []
         self.recent = Recent()
+        #: Bytes of content that went through memory since it was last given back.
+        self.handled_bytes = 0
         self.opening = anyio.Lock()
         self.later: Callable[[Callable[[], Awaitable[None]]], None] = _refuse_later
         self._roots: dict[WorkspaceId, str] = {}
