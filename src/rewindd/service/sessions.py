@@ -1,10 +1,10 @@
 """Sessions: opened on a directory, found again by id, listed, closed."""
 
-import os
+from contextlib import suppress
 from dataclasses import replace
 from time import time_ns
 
-from rewindd.errors import AlreadyExists, BadRequest, UnknownSession
+from rewindd.errors import AlreadyExists, BadRequest, UnknownSession, UnknownWorkspace
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import SessionId, WorkspaceId, check_chosen
 from rewindd.model.session import Attribution, Capture, Head, Session, Workspace
@@ -16,7 +16,7 @@ from rewindd.service.holding import drop
 from rewindd.service.locking import locked
 from rewindd.service.nesting import leave_to
 from rewindd.service.observing import observe
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
 from rewindd.service.turn import Turn
 from rewindd.store import claims as claim_rows
 from rewindd.store import sessions as rows
@@ -92,8 +92,9 @@ async def close_session(state: State, request: CloseSession, session: Session, t
     tree = await state.tree(session.workspace)
     async with locked(state, tree):
         held = [claim for listed in tree.claims.values() for claim in listed if claim.session == session.id]
-        if held and _is_there(tree):
-            await observe(state, tree, [claim.path for claim in held])
+        if held:
+            with suppress(UnknownWorkspace):  # a session ends also where its workspace did
+                await observe(state, tree, [claim.path for claim in held])
         closed = replace(session, closed_at_ns=session.closed_at_ns or time_ns())
         reply = replies.SessionReply(session=render.session(closed, tree.workspace))
 
@@ -212,7 +213,3 @@ def _choices(request: OpenSession) -> tuple[Capture | None, Attribution | None]:
         )
     except ValueError as exc:
         raise BadRequest(f"{exc}; capture is snapshots or workspace, attribution is declared or sole") from exc
-
-
-def _is_there(tree: Tree) -> bool:
-    return os.path.isdir(tree.workspace.root)

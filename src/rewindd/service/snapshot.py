@@ -191,11 +191,12 @@ async def _keep_fresh(state: State, tree: Tree, gathered: _Gathered) -> None:
 
 
 async def _keep_directory(state: State, tree: Tree, top: RelPath, gathered: _Gathered, turn: Turn, *, no_ignore: bool) -> None:
-    rules = OwnPlaces(NoRules() if no_ignore else tree.rules(), state, tree)
-    with tree.root() as root:
+    rules = OwnPlaces(NoRules() if no_ignore else await state.bridge.work(tree.rules), state, tree)
+    root = await state.bridge.work(tree.root)
+    left: list[RelPath] = []
+    unseen: list[RelPath] = []
+    try:
         found = survey(root, top, rules, state.blobs, tree.index)
-        left: list[RelPath] = []
-        unseen: list[RelPath] = []
         while batch := await state.bridge.work(_next_batch, found):
             looks = [one for one in batch if isinstance(one, Look)]
             left += [one.path for one in batch if isinstance(one, LeftOut)]
@@ -205,6 +206,8 @@ async def _keep_directory(state: State, tree: Tree, top: RelPath, gathered: _Gat
             gathered.kept += [_kept(tree.index[one.path]) for one in looks if one.path != top]
             gathered.covered += [one.path for one in looks if isinstance(one.version, Directory)]
             turn.report(Progress(done=len(gathered.kept), total=0, what="snapshot"))
+    finally:
+        await state.bridge.work(root.close)
     await enter_unknown(state, tree, unseen)
     gathered.covered = [path for path in gathered.covered if path not in unseen]
     if left:
