@@ -11,7 +11,7 @@ from rewindd.model.log import IndexEntry, Signature
 from rewindd.model.operation import Step
 from rewindd.model.versions import ABSENT, Directory, File, Symlink, Version
 from rewindd.paths import ROOT, RelPath
-from rewindd.tree.look import Look, look
+from rewindd.tree.look import CHANGING, Look, Unseen, look
 from rewindd.tree.root import Root
 
 #: A tree as a model: every path but the root.
@@ -85,7 +85,10 @@ def version_of(root: Root, path: RelPath, memory: Memory) -> Version:
 
 
 def seen_at(root: Root, path: RelPath, memory: Memory) -> Look:
+    """Looks at a path until it is quiet for as long as that takes: an editor may be saving it all the while."""
     seen = look(root, path, None, memory)
+    while isinstance(seen, Unseen) and seen.reason == CHANGING:
+        seen = look(root, path, None, memory)
     assert isinstance(seen, Look), seen
     return seen
 
