@@ -26,6 +26,9 @@ def count(before: bytes, after: bytes) -> tuple[int, int]:
     if is_binary(before) or is_binary(after):
         return 0, 0
     old, new = _middles(before, after)
+    gone, come = _line_count(old), _line_count(new)
+    if gone * come > MAX_COMPARED or not (gone and come):
+        return come, gone  # as `_compare` does; splitting a large content takes many times its size
     opcodes = _opcodes(_lines(old), _lines(new))
     changed = [code for code in opcodes if code[0] != "equal"]
     return sum(j2 - j1 for _, _, _, j1, j2 in changed), sum(i2 - i1 for _, i1, i2, _, _ in changed)
@@ -64,6 +67,10 @@ def _most(limit: int, is_same: Callable[[int, int], bool]) -> int:
         else:
             high = middle - 1
     return low
+
+
+def _line_count(content: bytes) -> int:
+    return content.count(b"\n") + (not content.endswith(b"\n") if content else 0)
 
 
 def _lines(content: bytes) -> list[bytes]:
