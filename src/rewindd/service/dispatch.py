@@ -1,7 +1,7 @@
 """From a decoded request to the use case that answers it: once for each key, in order for each session."""
 
 from collections.abc import Awaitable, Callable
-from time import monotonic, monotonic_ns
+from time import monotonic
 
 from rewindd.errors import Busy, Expired, UnknownOp, UnknownSession
 from rewindd.model.session import Session
@@ -26,12 +26,6 @@ class Service:
 
     def __init__(self, state: State, pid: int, on_stop: Callable[[], None]) -> None:
         self._state, self._pid, self._on_stop = state, pid, on_stop
-        self._last_ns = monotonic_ns()
-
-    @property
-    def last_activity_ns(self) -> int:
-        """CLOCK_MONOTONIC of the last request, in nanoseconds."""
-        return self._last_ns
 
     def is_needed(self) -> bool:
         """True while a session is active: a daemon that was started on demand does not end then."""
@@ -53,7 +47,6 @@ class Service:
             Expired: the deadline passed before anything was done.
             RewinddError: as the use case says; nothing was changed.
         """
-        self._last_ns = monotonic_ns()
         check_key(request.key)
         turn = Turn(request=request, digest=digest_of(request) if request.mutates else b"", report=report)
         if not request.mutates:

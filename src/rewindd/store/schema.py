@@ -13,7 +13,6 @@ _TABLES = (
     """CREATE TABLE workspaces (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, root BLOB NOT NULL, place BLOB NOT NULL,
         added_at_ns INTEGER NOT NULL, position INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
-    "CREATE INDEX workspaces_of_root ON workspaces (root)",
     """CREATE TABLE sessions (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL REFERENCES workspaces (id),
         agent TEXT NOT NULL, parent TEXT, capture TEXT NOT NULL, attribution TEXT NOT NULL, imported INTEGER NOT NULL,

@@ -24,11 +24,6 @@ def find(db: Connection, id: WorkspaceId) -> Workspace | None:  # noqa: A002 - t
     return _TABLE.find(db, _workspace, "WHERE id = ?", (id,))
 
 
-def at_root(db: Connection, root: str) -> Workspace | None:
-    """Returns the workspace whose root was last seen at that path; of several, the one added last."""
-    return _TABLE.find(db, _workspace, "WHERE root = ? ORDER BY number DESC", (os.fsencode(root),))
-
-
 def all_of(db: Connection) -> list[Workspace]:
     """Returns all workspaces, in the order in which they were added."""
     return _TABLE.select(db, _workspace, "ORDER BY number")
