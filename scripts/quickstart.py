@@ -61,29 +61,26 @@ def copy_sources(to: Path) -> int:
     return sum(1 for path in to.rglob("*") if path.is_file())
 
 
-def edit_first(root: Path) -> list[str]:
+def edit_first(root: Path) -> None:
     """Edits two files and adds one."""
     for name in ("json/decoder.py", "json/encoder.py"):
         path = root / name
         path.write_text(path.read_text().replace("def ", "def  ", 3))
     (root / "json" / "fast.py").write_text("def loads(text):\n    raise NotImplementedError\n")
-    return ["json"]
 
 
-def edit_second(root: Path) -> list[str]:
+def edit_second(root: Path) -> None:
     """Deletes a package and renames a file."""
     shutil.rmtree(root / "email")
     (root / "http" / "client.py").rename(root / "http" / "caller.py")
-    return ["email", "http"]
 
 
-def edit_third(root: Path) -> list[str]:
+def edit_third(root: Path) -> None:
     """Makes a script executable, a link, a binary file and an empty directory."""
     (root / "json" / "tool.py").chmod(0o755)
     (root / "latest").symlink_to("json/fast.py")
     (root / "logo.bin").write_bytes(bytes(range(256)) * 40)
     (root / "empty" / "inside").mkdir(parents=True)
-    return ["json", "latest", "logo.bin", "empty"]
 
 
 async def main_job(socket: Path, root: Path) -> None:
