@@ -150,6 +150,12 @@ class HeadMoved(ConflictError):
     code = "head-moved"
 
 
+class GitHeadMoved(ConflictError):
+    """Git's HEAD is another than at the position: a checkout or commit came in between. Carries `then` and `now`."""
+
+    code = "git-head-moved"
+
+
 class AlreadyExists(ConflictError):
     """The id is taken: by another session, workspace, agent or checkpoint."""
 

@@ -6,6 +6,7 @@ import anyio
 import pytest
 from blockbuster import blockbuster_ctx
 
+from rewindd.model.capture import CaptureSettings
 from rewindd.paths import FsText
 from rewindd.protocol import replies, requests, wire
 from rewindd.protocol.replies import Reply
@@ -53,7 +54,9 @@ async def test_no_use_case_blocks_the_loop(tmp_path: Path) -> None:
     root.mkdir()
     for name in ("a", "gone"):
         (root / name).write_text("1\n")
-    async with running(data_dir=str(data), socket=str(tmp_path / "s"), runtime_dir=str(tmp_path), on_stop=lambda: None) as service:
+    async with running(
+        data_dir=str(data), socket=str(tmp_path / "s"), runtime_dir=str(tmp_path), on_stop=lambda: None, capture=CaptureSettings()
+    ) as service:
         asker = Asker(service)
         with blockbuster_ctx("rewindd"):
             session = await asker.session(root)

@@ -17,6 +17,7 @@ import anyio
 import msgspec
 
 from rewindd import errors, faults
+from rewindd.model.capture import CaptureSettings
 from rewindd.model.ids import SessionId
 from rewindd.model.versions import Version
 from rewindd.paths import FsText, RelPath
@@ -78,7 +79,9 @@ async def life(top: str) -> AsyncIterator[Desk]:
     """A life of the service on the store below `top`."""
     data = Path(top, "data")
     data.mkdir(mode=0o700, exist_ok=True)
-    async with running(data_dir=str(data), socket=f"{top}/run/d.sock", runtime_dir=f"{top}/run", on_stop=lambda: None) as service:
+    async with running(
+        data_dir=str(data), socket=f"{top}/run/d.sock", runtime_dir=f"{top}/run", on_stop=lambda: None, capture=CaptureSettings()
+    ) as service:
         yield Desk(service)
 
 

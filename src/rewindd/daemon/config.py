@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from rewindd import errors, places
+from rewindd.model.capture import MAX_FILE_BYTES, MAX_FILES, MAX_STORE_BYTES, MAX_WORKSPACE_BYTES, CaptureSettings
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: For the command line's choices.
@@ -34,10 +35,50 @@ class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str | None = None
 
 
+AtLeastZero = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class CaptureSection(msgspec.Struct, frozen=True, kw_only=True):
+    """`[capture]`: what is captured of a workspace. Sizes in bytes; patterns as in gitignore(5). See `model.capture`."""
+
+    max_file_bytes: AtLeastZero = MAX_FILE_BYTES
+    max_files: AtLeastZero = MAX_FILES
+    max_bytes: AtLeastZero = MAX_WORKSPACE_BYTES
+    exclude: list[str] = []
+    include: list[str] = []
+    watch: bool = True
+
+
+class StoreSection(msgspec.Struct, frozen=True, kw_only=True):
+    """`[store]`: how much it may hold, and what stays free on its file system, in bytes; `min_free_bytes` 0: max(2 GiB, 5 %)."""
+
+    max_bytes: AtLeastZero = MAX_STORE_BYTES
+    min_free_bytes: AtLeastZero = 0
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The whole of `config.toml`."""
 
     daemon: DaemonSection = DaemonSection()
+    capture: CaptureSection = CaptureSection()
+    store: StoreSection = StoreSection()
+
+    def capture_settings(self, env: Mapping[str, str]) -> CaptureSettings:
+        """Returns what is captured. `REWINDD_WATCH=0` in the environment turns inotify off."""
+        given = self.capture
+        return CaptureSettings(
+            max_file_bytes=given.max_file_bytes,
+            max_files=given.max_files,
+            max_bytes=given.max_bytes,
+            exclude=tuple(given.exclude),
+            include=tuple(given.include),
+            watch=given.watch and env.get("REWINDD_WATCH", "1") != "0",
+            max_store_bytes=self.store.max_bytes,
+            min_free_bytes=self.store.min_free_bytes,
+        )
+
+
+SECTIONS: dict[str, type[msgspec.Struct]] = {"daemon": DaemonSection, "capture": CaptureSection, "store": StoreSection}
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     level_given: bool = False
     default_level: LogLevel = "info"
     idle_exit_s: int = IDLE_EXIT_S
+    capture: CaptureSettings = CaptureSettings()
 
 
 def settle(given: Given, env: Mapping[str, str], uid: int) -> Settings:
@@ -70,7 +112,8 @@ def settle(given: Given, env: Mapping[str, str], uid: int) -> Settings:
     """
     path = os.path.abspath(given.config or places.config_path(env))
     named = given.config is not None or "REWINDD_CONFIG" in env
-    section = read(path, required=named).daemon
+    found = read(path, required=named)
+    section = found.daemon
     return Settings(
         socket=os.path.abspath(given.socket or places.socket_path(env, uid)),
         data_dir=os.path.abspath(given.data_dir or env.get("REWINDD_DATA_DIR") or _home(section.data_dir, env) or places.data_dir(env)),
@@ -79,6 +122,7 @@ def settle(given: Given, env: Mapping[str, str], uid: int) -> Settings:
         level_given=given.log_level is not None,
         default_level=default_level(env),
         idle_exit_s=section.idle_exit_s,
+        capture=found.capture_settings(env),
     )
 
 
@@ -116,8 +160,9 @@ def parse(text: bytes, path: str) -> Config:
     except ValueError as exc:  # of which both TOMLDecodeError and UnicodeDecodeError are kinds
         raise errors.BadConfig(f"{path}: {exc}", path=path) from exc
     _refuse_unknown(table, Config, path, "")
-    if isinstance(table.get("daemon"), dict):
-        _refuse_unknown(table["daemon"], DaemonSection, path, "daemon.")
+    for name, section in SECTIONS.items():
+        if isinstance(table.get(name), dict):
+            _refuse_unknown(table[name], section, path, f"{name}.")
     try:
         return msgspec.convert(table, Config)
     except msgspec.ValidationError as exc:

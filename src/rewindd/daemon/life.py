@@ -16,6 +16,7 @@ from rewindd.daemon import config, log
 from rewindd.daemon.config import Settings
 from rewindd.daemon.notify import Notifier
 from rewindd.daemon.server import Server, Service
+from rewindd.model.capture import CaptureSettings
 
 _log = logging.getLogger(__name__)
 
@@ -27,9 +28,9 @@ class Running(Protocol):
     """The service's life (`rewindd.service.running`): opens the store and recovers, before it yields; closes it at the end."""
 
     def __call__(
-        self, *, data_dir: str, socket: str, runtime_dir: str, on_stop: Callable[[], None]
+        self, *, data_dir: str, socket: str, runtime_dir: str, on_stop: Callable[[], None], capture: CaptureSettings
     ) -> AbstractAsyncContextManager[Service]:
-        """`on_stop` is called in the event loop when a client asks the daemon to end."""
+        """`on_stop` is called in the event loop when a client asks the daemon to end; `capture` is what is captured of a workspace."""
         ...
 
 
@@ -67,6 +68,7 @@ async def live(settings: Settings, inherited: int | None, running: Running, noti
                 socket=settings.socket,
                 runtime_dir=os.path.dirname(settings.socket),
                 on_stop=lambda: stop.ask("a client asked"),
+                capture=settings.capture,
             ) as service:
                 _log.info("ready on %s, data in %s, pid %d", settings.socket, settings.data_dir, os.getpid())
                 notifier.ready("answering requests")

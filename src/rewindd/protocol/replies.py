@@ -145,6 +145,13 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     command: str
 
 
+class GitHeads(msgspec.Struct, frozen=True, kw_only=True):
+    """Git's HEAD at the position and now, as commit ids; None where there was none."""
+
+    then: str | None
+    now: str | None
+
+
 class StepInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a rewind does to one path, and why. `action`: restore, remove or merge."""
 
@@ -194,13 +201,20 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkspaceInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A workspace in `status`. `watch`: how changes are noticed."""
+    """A workspace in `status`.
+
+    `watch`: how changes are noticed: `on` (inotify), `partly` or `off` (by looking at all of it), `idle` (nobody works there).
+    `watch_reason`: why it is not `on`. `scanned_at`: when all of it was last looked at.
+    """
 
     id: str
     root: FsText
     capture: str
     baseline: Baseline
     watch: str
+    watch_reason: str | None = None
+    scanned_at: datetime | None = None
+    windows: int = 0
 
 
 class Pong(msgspec.Struct, frozen=True, kw_only=True):
@@ -269,6 +283,50 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     unowned: int = 0
 
 
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """A window that was opened. `incomplete`: what was not captured yet when it began."""
+
+    window: str
+    incomplete: int = 0
+
+
+class PathVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A path as it was; `version` None is absent."""
+
+    path: RelPath
+    version: FileVersion | None
+
+
+class TreePage(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a tree in order of its paths; `more`: there is more after the last of them. Absent paths are not in it."""
+
+    entries: list[PathVersion]
+    more: bool
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """The contents of the first of the blobs that were asked for; None for one too large, which `read` gives in pieces."""
+
+    contents: list[bytes | None]
+
+
+class PathSize(msgspec.Struct, frozen=True, kw_only=True):
+    """A file and its size in bytes."""
+
+    path: RelPath
+    size: int
+
+
+class CaptureInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What is or would be captured, its biggest files first, and what the rules and limits leave out."""
+
+    root: FsText
+    files: int
+    bytes: int
+    largest: list[PathSize]
+    left_out: list[PathReason]
+
+
 class Released(msgspec.Struct, frozen=True, kw_only=True):
     """How many claims were dropped."""
 
@@ -295,7 +353,11 @@ class CheckpointReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RewindResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rewind, undo or redo did, or would do. Each path is in one of restored, removed, merged, kept, conflicts."""
+    """What a rewind, restore, undo or redo did, or would do. Each path is in one of restored, removed, merged, kept, conflicts.
+
+    `not_quiet`: files changed in the last two seconds, and `.` while a window is open. `git_heads`: set where git's HEAD is another
+    than at the position. `not_restored`: what was ignored in a directory that comes back, and does not come back with it.
+    """
 
     operation_id: str | None
     plan_id: str
@@ -312,6 +374,8 @@ class RewindResult(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[StepInfo]
     left: Left | None
     not_quiet: list[RelPath]
+    git_heads: GitHeads | None = None
+    not_restored: list[PathReason] = []
 
 
 class Edits(msgspec.Struct, frozen=True, kw_only=True):
@@ -350,6 +414,11 @@ Reply = (
     | Recorded
     | Snapshots
     | Changes
+    | Window
+    | PathVersion
+    | TreePage
+    | Contents
+    | CaptureInfo
     | Released
     | Saved
     | Checkpoints

@@ -82,7 +82,8 @@ class Stop(Request, frozen=True, kw_only=True):
 class OpenSession(Request, frozen=True, kw_only=True, rename={"id": "session_id"}):
     """Opens a session on `directory` (absolute), or returns it when `id` exists. `device` and `inode`: what the caller sees there.
 
-    On the wire the chosen id is `session_id`: `id` is the request's.
+    On the wire the chosen id is `session_id`: `id` is the request's. `replaced`: what to do where another directory has taken the
+    place of a workspace's: `adopt` (it is the same workspace) or `new`; None asks, with `already-exists`.
     """
 
     op = "session.open"
@@ -96,6 +97,7 @@ class OpenSession(Request, frozen=True, kw_only=True, rename={"id": "session_id"
     capture: str | None = None
     attribution: str | None = None
     exact: bool = False
+    replaced: str | None = None
 
 
 class ListSessions(Request, frozen=True, kw_only=True):
@@ -154,6 +156,26 @@ class EndEdit(Request, frozen=True, kw_only=True):
     edit: str
 
 
+class OpenWindow(Request, frozen=True, kw_only=True):
+    """Opens a window, after a look at the tree: what changes until its end, and nobody else announced, is the session's.
+
+    `kind`: `command` or `turn`. `pid`: the process whose end closes it; None: none.
+    """
+
+    op = "window.open"
+    mutates = True
+    kind: str
+    pid: int | None = None
+
+
+class CloseWindow(Request, frozen=True, kw_only=True):
+    """Looks at the tree and closes a window. Answers with what the session changed in it; closing it twice does nothing."""
+
+    op = "window.close"
+    mutates = True
+    window: str
+
+
 class ListPending(Request, frozen=True, kw_only=True):
     """Asks for the session's own changes since its head; `patch` asks for unified diffs with them."""
 
@@ -174,7 +196,7 @@ class Save(Request, frozen=True, kw_only=True, rename={"id": "checkpoint_id"}):
     """Makes a checkpoint of what the session did, with the events and statistics since the last request.
 
     On the wire the chosen id is `checkpoint_id`: `id` is the request's. `missed`: paths that the caller could not have snapshotted
-    since its last save, for want of a daemon; `incomplete` says so.
+    since its last save, for want of a daemon; `incomplete` says so. `wait`: for the workspace's first capture to be complete.
     """
 
     op = "save"
@@ -185,6 +207,7 @@ class Save(Request, frozen=True, kw_only=True, rename={"id": "checkpoint_id"}):
     stats: StatsDelta | None = None
     base: Base | None = None
     missed: int = 0
+    wait: bool = True
 
 
 class ListCheckpoints(Request, frozen=True, kw_only=True):
@@ -228,6 +251,22 @@ class Rewind(Request, frozen=True, kw_only=True):
     plan: str | None = None
     dry_run: bool = False
     base: Base | None = None
+    across_head: bool = False
+
+
+class Restore(Request, frozen=True, kw_only=True):
+    """Brings files, or directories with all below, back as they were at a position; moves no head, and removes nothing.
+
+    Without a position: as they were before they were last deleted. `overwrite` False: what is there and differs is a conflict.
+    """
+
+    op = "restore"
+    mutates = True
+    paths: Paths
+    position: str | None = None
+    overwrite: bool = True
+    plan: str | None = None
+    dry_run: bool = False
 
 
 class Undo(Request, frozen=True, kw_only=True):
@@ -255,6 +294,40 @@ class ReadLog(Request, frozen=True, kw_only=True):
     op = "log"
     path: FsText | None = None
     limit: int | None = None
+
+
+class ShowPath(Request, frozen=True, kw_only=True):
+    """Asks for one path as it was at a position."""
+
+    op = "show.path"
+    position: str
+    path: FsText
+
+
+class ListTree(Request, frozen=True, kw_only=True):
+    """Asks for the whole tree as it was at a position: `limit` paths after `after`, in order."""
+
+    op = "tree"
+    position: str
+    after: FsText | None = None
+    limit: int = 10_000
+
+
+class ListCapture(Request, frozen=True, kw_only=True):
+    """Asks what is captured of the workspace that holds `directory`, and what is left out; `dry_run`: what would be, of any directory."""
+
+    op = "capture"
+    directory: FsText
+    device: int | None = None
+    inode: int | None = None
+    dry_run: bool = False
+
+
+class ReadBlobs(Request, frozen=True, kw_only=True):
+    """Asks for whole small contents: of the blobs in order, as many as fit into one answer, one at least."""
+
+    op = "read.many"
+    blobs: Annotated[list[str], msgspec.Meta(max_length=MAX_ELEMENTS)]
 
 
 class ReadBlob(Request, frozen=True, kw_only=True):
@@ -303,6 +376,8 @@ REQUESTS: dict[str, type[Request]] = {
         TakeSnapshot,
         BeginEdit,
         EndEdit,
+        OpenWindow,
+        CloseWindow,
         ListPending,
         Release,
         Save,
@@ -310,10 +385,15 @@ REQUESTS: dict[str, type[Request]] = {
         ShowCheckpoint,
         Diff,
         Rewind,
+        Restore,
         Undo,
         Redo,
         ReadLog,
+        ShowPath,
+        ListTree,
+        ListCapture,
         ReadBlob,
+        ReadBlobs,
         Export,
         Import,
     )

@@ -134,7 +134,7 @@ async def close(
         return answer(db), entries, at + len(written)
 
     encoded, entries, position = await state.bridge.transact(write)
-    tree.index.update((entry.path, entry) for entry in entries)
+    tree.index.put(entries)
     tree.position = position
     tree.interrupted = False
     return encoded

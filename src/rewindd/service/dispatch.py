@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from time import monotonic
+from typing import Any
 
 from rewindd.errors import Busy, Expired, UnknownOp, UnknownSession
 from rewindd.model.session import Session
@@ -88,37 +89,15 @@ class Service:
                 raise UnknownOp(f"{request.op} has no use case")
 
     async def _change(self, turn: Turn) -> bytes:
-        state = self._state
-        session = state.touch(await state.session(turn.request.session))
+        session = self._state.touch(await self._state.session(turn.request.session))
         if session.closed_at_ns is not None and isinstance(turn.request, _NEED_OPEN):
             raise UnknownSession(f"session {session.id!r} is closed; open it again by its id", session=session.id)
-        match turn.request:
-            case requests.OpenSession() as request:
-                return await sessions.open_session(state, request, turn)
-            case requests.CloseSession() as request:
-                return await sessions.close_session(state, request, session, turn)
-            case requests.Record() as request:
-                return await conversation.record(state, request, session, turn)
-            case requests.TakeSnapshot() as request:
-                return await snapshot.snapshot(state, request, session, turn)
-            case requests.BeginEdit() as request:
-                return await snapshot.begin_edit(state, request, session, turn)
-            case requests.EndEdit() as request:
-                return await snapshot.end_edit(state, request, session, turn)
-            case requests.Release() as request:
-                return await snapshot.release(state, request, session, turn)
-            case requests.Save() as request:
-                return await save.save(state, request, session, turn)
-            case requests.Rewind() as request:
-                return await rewind.rewind(state, request, session, turn)
-            case requests.Undo() as request:
-                return await rewind.undo(state, request, session, turn)
-            case requests.Redo() as request:
-                return await rewind.redo(state, request, session, turn)
-            case requests.Import() as request:
-                return await porting.import_checkpoint(state, request, turn)
-            case request:
-                raise UnknownOp(f"{request.op} has no use case")
+        request = turn.request
+        if isinstance(request, requests.OpenSession):
+            return await sessions.open_session(self._state, request, turn)
+        if isinstance(request, requests.Import):
+            return await porting.import_checkpoint(self._state, request, turn)
+        return await _CHANGES[type(request)](self._state, request, session, turn)
 
     async def _read(self, request: Request) -> Reply:
         state = self._state
@@ -136,22 +115,8 @@ class Service:
             case requests.ListCheckpoints():
                 session = None if request.session is None else await self._session(request)
                 return await query.list_checkpoints(state, request, session)
-            case requests.ShowSession():
-                return await sessions.show_session(state, await self._session(request))
-            case requests.ShowCheckpoint():
-                return await query.show(state, request, await self._session(request))
-            case requests.ListPending():
-                return await query.pending(state, request, await self._session(request))
-            case requests.Diff():
-                return await query.diff(state, request, await self._session(request))
-            case requests.ReadLog():
-                return await query.log(state, request, await self._session(request))
-            case requests.ReadBlob():
-                return await query.read(state, request, await self._session(request))
-            case requests.Export():
-                return await porting.export_checkpoint(state, request, await self._session(request))
             case _:
-                raise UnknownOp(f"{request.op} has no use case")
+                return await _READS[type(request)](state, request, await self._session(request))
 
     async def _session(self, request: Request) -> Session:
         return self._state.touch(await self._state.session(request.session))
@@ -161,3 +126,27 @@ def _check_deadline(request: Request) -> None:
     """CLOCK_MONOTONIC is one clock for all processes of a boot outside time namespaces (clock_gettime(2))."""
     if request.deadline_ms is not None and request.deadline_ms < monotonic() * 1000:
         raise Expired(f"{request.op}: its deadline had passed before it was looked at; nothing was done")
+
+
+#: What changes something, in a session; what is only read, in a session.
+_CHANGES: dict[type[Request], Callable[[State, Any, Session, Turn], Awaitable[bytes]]] = {
+    requests.CloseSession: sessions.close_session,
+    requests.Record: conversation.record,
+    requests.TakeSnapshot: snapshot.snapshot,
+    requests.BeginEdit: snapshot.begin_edit,
+    requests.EndEdit: snapshot.end_edit,
+    requests.Release: snapshot.release,
+    requests.Save: save.save,
+    requests.Rewind: rewind.rewind,
+    requests.Undo: rewind.undo,
+    requests.Redo: rewind.redo,
+}
+_READS: dict[type[Request], Callable[[State, Any, Session], Awaitable[Reply]]] = {
+    requests.ShowSession: sessions.show_session,
+    requests.ShowCheckpoint: query.show,
+    requests.ListPending: query.pending,
+    requests.Diff: query.diff,
+    requests.ReadLog: query.log,
+    requests.ReadBlob: query.read,
+    requests.Export: porting.export_checkpoint,
+}

@@ -86,7 +86,7 @@ async def append(state: State, tree: Tree, changes: Sequence[Change], packed: Se
         batch = changes[start : start + BATCH_ROWS]
         write = partial(write_rows, tree=tree, changes=batch, packed=packed if start == 0 else ())
         rows, entries = await state.bridge.transact(write, bulk=len(changes) > BATCH_ROWS)
-        tree.index.update((entry.path, entry) for entry in entries)
+        tree.index.put(entries)
         tree.position = rows[-1].seq
         written += rows
     return written
@@ -178,7 +178,7 @@ def _refresh(tree: Tree, seen: Observation) -> None:
     for one in seen.changed:
         entry = tree.index[one.path]
         if one.version == entry.version:
-            tree.index[one.path] = replace(entry, signature=one.signature)
+            tree.index.put([replace(entry, signature=one.signature)])
 
 
 def _arrivals(state: State, tree: Tree, seen: Observation) -> list[Change]:
@@ -207,7 +207,7 @@ async def enter_unknown(state: State, tree: Tree, paths: Iterable[RelPath]) -> N
     entries = [IndexEntry(path=path, version=UNKNOWN, signature=None, since=tree.position) for path in paths if path not in tree.index]
     if entries:
         await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, entries))
-        tree.index.update((entry.path, entry) for entry in entries)
+        tree.index.put(entries)
 
 
 async def _leave_out(state: State, tree: Tree, left: Sequence[RelPath]) -> None:

@@ -156,7 +156,7 @@ async def _add(state: State, session: Session, given: PortableCheckpoint, turn: 
             return turn.keep(db, replies.Imported(session_id=session.id, skipped=skipped)), head, entries, position
 
         answer, head, entries, position = await state.bridge.transact(write)
-        tree.index.update((entry.path, entry) for entry in entries)
+        tree.index.put(entries)
         tree.position = position
     state.stood(session, head, stats)
     return answer

@@ -12,6 +12,7 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from rewindd.errors import RewinddError
+from rewindd.model.capture import CaptureSettings
 from rewindd.service.bridge import Bridge
 from rewindd.service.dispatch import KEPT_NS, Service
 from rewindd.service.recover import recover_all
@@ -29,7 +30,9 @@ PRUNE_ROWS = 500
 
 
 @asynccontextmanager
-async def running(*, data_dir: str, socket: str, runtime_dir: str, on_stop: Callable[[], None]) -> AsyncIterator[Service]:
+async def running(
+    *, data_dir: str, socket: str, runtime_dir: str, on_stop: Callable[[], None], capture: CaptureSettings
+) -> AsyncIterator[Service]:
     """Opens the store and recovers before it yields the service; closes it in the end, after all later work is done.
 
     Raises:
@@ -40,7 +43,7 @@ async def running(*, data_dir: str, socket: str, runtime_dir: str, on_stop: Call
         blobs = Blobs(data_dir)
         await to_thread.run_sync(blobs.sweep)
         home, data, runtime = await to_thread.run_sync(_real, "~", data_dir, runtime_dir)
-        state = State(Bridge(store), blobs, data_dir=data, socket=socket, runtime_dir=runtime, home=home)
+        state = State(Bridge(store), blobs, data_dir=data, socket=socket, runtime_dir=runtime, home=home, capture=capture)
         await state.load_sessions()
         await recover_all(state)
         async with anyio.create_task_group() as group:

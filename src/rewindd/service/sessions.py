@@ -10,7 +10,7 @@ from rewindd.model.ids import SessionId, WorkspaceId, check_chosen
 from rewindd.model.session import Attribution, Capture, Head, Session, Workspace
 from rewindd.paths import FsText
 from rewindd.protocol import replies
-from rewindd.protocol.requests import CloseSession, ListSessions, OpenSession
+from rewindd.protocol.requests import CloseSession, ListSessions, OpenSession, ShowSession
 from rewindd.service import names, places, render
 from rewindd.service.holding import drop
 from rewindd.service.locking import locked
@@ -81,7 +81,7 @@ async def list_sessions(state: State, request: ListSessions) -> replies.Sessions
     return replies.Sessions(sessions=told, root=FsText(found.root) if found else None)
 
 
-async def show_session(state: State, session: Session) -> replies.SessionReply:
+async def show_session(state: State, request: ShowSession, session: Session) -> replies.SessionReply:
     """Returns one session."""
     tree = await state.tree(session.workspace)
     return replies.SessionReply(session=render.session(session, tree.workspace))

@@ -168,7 +168,7 @@ async def _publish(state: State, tree: Tree, session: Session, gathered: _Gather
         return turn.keep(db, reply), [*entries, *known], workspaces.position(db, tree.workspace.id)
 
     answer, entries, tree.position = await state.bridge.transact(write)
-    tree.index.update((entry.path, entry) for entry in entries)
+    tree.index.put(entries)
     ended = take(tree, gathered.claims)
     if ended:
         await state.bridge.transact(lambda db: claim_rows.drop(db, tree.workspace.id, ended))
@@ -186,7 +186,7 @@ async def _keep_fresh(state: State, tree: Tree, gathered: _Gathered) -> None:
     fresh = gathered.fresh
     await append(state, tree, fresh.changes, fresh.packed)
     await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, fresh.absent.values()))
-    tree.index.update(fresh.absent)
+    tree.index.put(fresh.absent.values())
     gathered.fresh = _Fresh(looked_at=fresh.looked_at, unseen=fresh.unseen)
 
 

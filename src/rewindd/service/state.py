@@ -12,9 +12,10 @@ from time import monotonic_ns, time_ns
 import anyio
 
 from rewindd.errors import BadRequest, UnknownSession, UnknownWorkspace
+from rewindd.model.capture import CaptureSettings
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import OperationId, SessionId, WorkspaceId
-from rewindd.model.log import IndexEntry
+from rewindd.model.index import Index
 from rewindd.model.session import Claim, Head, Session, Workspace
 from rewindd.paths import RelPath
 from rewindd.protocol.replies import Recovered
@@ -42,7 +43,7 @@ class Tree:
     """
 
     workspace: Workspace
-    index: dict[RelPath, IndexEntry]
+    index: Index
     left_out: set[RelPath]
     claims: dict[RelPath, list[Claim]]
     position: int
@@ -65,8 +66,10 @@ class State:
     `later` starts work that outlives its request, in the service's own task group; it is finished before the daemon ends.
     """
 
-    def __init__(self, bridge: Bridge, blobs: Blobs, *, data_dir: str, socket: str, runtime_dir: str, home: str) -> None:
-        self.bridge, self.blobs = bridge, blobs
+    def __init__(
+        self, bridge: Bridge, blobs: Blobs, *, data_dir: str, socket: str, runtime_dir: str, home: str, capture: CaptureSettings
+    ) -> None:
+        self.bridge, self.blobs, self.capture = bridge, blobs, capture
         self.data_dir, self.socket, self.runtime_dir, self.home = data_dir, socket, runtime_dir, home
         self.started_ns = monotonic_ns()
         self.recovered: list[Recovered] = []
@@ -178,7 +181,7 @@ def _load(db: Connection, workspace: WorkspaceId) -> Tree:
         held.setdefault(claim.path, []).append(claim)
     return Tree(
         workspace=found,
-        index={entry.path: entry for entry in index.load(db, workspace)},
+        index=Index(index.load(db, workspace)),
         left_out=index.left_out(db, workspace),
         claims=held,
         position=workspaces.position(db, workspace),

@@ -11,6 +11,7 @@ import anyio
 
 from rewindd import errors, faults
 from rewindd.daemon.start import run
+from rewindd.model.capture import CaptureSettings
 from rewindd.protocol import requests, wire
 from rewindd.protocol.replies import Chunk, Pong, Stopping
 from rewindd.protocol.wire import Progress
@@ -55,7 +56,9 @@ class FakeService:
 
 
 @asynccontextmanager
-async def running(*, data_dir: str, socket: str, runtime_dir: str, on_stop: Callable[[], None]) -> AsyncIterator[FakeService]:
+async def running(
+    *, data_dir: str, socket: str, runtime_dir: str, on_stop: Callable[[], None], capture: CaptureSettings
+) -> AsyncIterator[FakeService]:
     if Path(data_dir, "refuse").exists():
         raise errors.StoreCorrupt("row 5 of edits does not have its checksum; restore a backup")
     yield FakeService(on_stop)

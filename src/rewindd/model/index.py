@@ -1,0 +1,79 @@
+"""The index in memory: the last known version of every path of a workspace, found by path or by the directory it is in.
+
+Cost follows what is asked for: what lies below a directory is found without walking the rest.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Self
+
+from rewindd.model.log import IndexEntry
+from rewindd.model.versions import Directory, File, Unknown
+from rewindd.paths import ROOT, RelPath
+
+
+class Index(dict[RelPath, IndexEntry]):
+    """Entries by path. Changed through `put` only, which keeps what is counted here right.
+
+    Attributes:
+        files: how many of the entries are files, symlinks or directories: what is captured.
+        size_bytes: what the files' contents come to.
+        linked: files that have other names, through which they may be written unseen.
+    """
+
+    def __init__(self, entries: Iterable[IndexEntry] = ()) -> None:
+        super().__init__()
+        self.files = 0
+        self.size_bytes = 0
+        self.linked: set[RelPath] = set()
+        self._inside: dict[str, list[RelPath]] = {}
+        self.put(entries)
+
+    def put(self, entries: Iterable[IndexEntry]) -> Self:
+        """Adds entries, or replaces those of the same path. Returns itself."""
+        for entry in entries:
+            path = entry.path
+            old = self.get(path)
+            if old is None:
+                if path != ROOT:
+                    self._inside.setdefault(path.rpartition("/")[0], []).append(path)
+            else:
+                self._count(old, -1)
+            self[path] = entry
+            self._count(entry, 1)
+        return self
+
+    def inside(self, directory: RelPath) -> list[RelPath]:
+        """Returns the known names right in a directory, absent ones too; not to be changed."""
+        return self._inside.get("" if directory == "." else directory, [])
+
+    def directories(self) -> list[RelPath]:
+        """Returns the paths that known names are right in, directories now or not."""
+        return [RelPath(head) if head else ROOT for head in self._inside]
+
+    def below(self, directory: RelPath) -> Iterator[RelPath]:
+        """Yields the known paths below a path, without itself; parents first."""
+        level = self.inside(directory)
+        while level:
+            deeper: list[RelPath] = []
+            for path in level:
+                yield path
+                deeper += self._inside.get(path, ())
+            level = deeper
+
+    def _count(self, entry: IndexEntry, step: int) -> None:
+        version = entry.version
+        if isinstance(version, File):
+            self.files += step
+            self.size_bytes += step * version.size
+            if entry.signature is not None and entry.signature.links > 1:
+                (self.linked.add if step > 0 else self.linked.discard)(entry.path)
+
+
+def is_there(entry: IndexEntry | None) -> bool:
+    """True where something is known to be at the path."""
+    return entry is not None and not isinstance(entry.version, Unknown) and entry.signature is not None
+
+
+def is_directory(entry: IndexEntry | None) -> bool:
+    """True where a directory is known to be at the path."""
+    return entry is not None and isinstance(entry.version, Directory)
