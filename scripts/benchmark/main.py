@@ -1,13 +1,10 @@
-"""Measures rewindd on this machine, each figure beside its bare floor. Run by `scripts/bench`.
+"""Measures rewindd on this machine, each figure beside its bare floor. Run by `scripts/bench`; `capture` is a part of its own.
 
 Exits 0 when it could measure, whatever the figures say; 1 when it could not.
 """
 
 import argparse
 import dataclasses
-import os
-import platform
-import sqlite3
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +12,7 @@ from pathlib import Path
 import anyio
 
 import rewindd
-from benchmark import floors, measures, place, report, trace
+from benchmark import capture, floors, measures, place, report, surroundings, trace
 from benchmark.report import Figure
 from benchmark.subject import Subject, running
 
@@ -57,20 +54,6 @@ async def _timed(directory: Path, subject: Subject) -> list[Figure]:
         bare.close()
 
 
-def surroundings(directory: Path) -> dict[str, str]:
-    """Returns what the figures depend on."""
-    return {
-        "rewindd": rewindd.__version__,
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "kernel": platform.release(),
-        "cpus": str(os.cpu_count()),
-        "load": f"{os.getloadavg()[0]:.1f}",
-        "file_system": place.file_system(directory),
-        "directory": str(directory),
-    }
-
-
 def say(what: str) -> None:
     """Says on stderr what is being measured."""
     print(f"measuring: {what}", file=sys.stderr, flush=True)
@@ -78,7 +61,12 @@ def say(what: str) -> None:
 
 def main() -> int:
     """Measures and tells; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures rewindd, each figure beside its bare floor.")
+    if sys.argv[1:2] == ["capture"]:
+        return capture.main(sys.argv[2:])
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measures rewindd, each figure beside its bare floor. `scripts/bench capture --help`: capture, beside shadow git.",
+    )
     parser.add_argument("--dir", type=Path, help="where to work; not in memory (a usual temporary directory)")
     parser.add_argument("--large", action="store_true", help="also a file of 1 GB; takes some 20 s and 2 GB of disk")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -86,7 +74,7 @@ def main() -> int:
     try:
         where = place.choose(arguments.dir)
         with tempfile.TemporaryDirectory(prefix="rewindd-bench-", dir=where) as directory:
-            around = surroundings(Path(directory))
+            around = surroundings.of(Path(directory))
             figures = anyio.run(lambda: measure(Path(directory).resolve(), with_large=arguments.large))
     except (place.NoPlace, RuntimeError, OSError, rewindd.RewinddError) as exc:
         print(f"cannot measure: {exc}", file=sys.stderr)

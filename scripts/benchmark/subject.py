@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,14 +43,16 @@ def switches_of(pid: int) -> int:
 
 
 @contextmanager
-def running(directory: Path, tracer: Sequence[str] = ()) -> Iterator[Subject]:
-    """A daemon for the block, with all it has below `directory`; `tracer`: a command that runs it.
+def running(directory: Path, tracer: Sequence[str] = (), settings: Mapping[str, str] | None = None) -> Iterator[Subject]:
+    """A daemon for the block, with all it has below `directory`, which may have a store from before.
+
+    `tracer`: a command that runs it; `settings`: variables of its environment.
 
     Raises:
         RuntimeError: it did not start, or did not end well.
     """
     socket = directory / "run" / "d.sock"
-    socket.parent.mkdir(mode=0o700, parents=True)
+    socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REWINDD_")}
     command = [
         sys.executable,
@@ -63,7 +65,8 @@ def running(directory: Path, tracer: Sequence[str] = ()) -> Iterator[Subject]:
         "--log-level",
         "warning",
     ]
-    process = subprocess.Popen([*tracer, *command], env=environment | {"XDG_CONFIG_HOME": str(directory)}, stdin=subprocess.DEVNULL)
+    environment |= {"XDG_CONFIG_HOME": str(directory), **(settings or {})}
+    process = subprocess.Popen([*tracer, *command], env=environment, stdin=subprocess.DEVNULL)
     try:
         pid = _wait_until_up(str(socket), process)
         yield Subject(str(socket), pid)

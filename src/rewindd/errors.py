@@ -96,6 +96,12 @@ class UnknownWorkspace(RequestError, LookupError):
     code = "unknown-workspace"
 
 
+class UnknownPath(RequestError, LookupError):
+    """Nothing is known of the path, or not at that position, or it was not there then."""
+
+    code = "unknown-path"
+
+
 class AmbiguousCheckpoint(RequestError):
     """Several checkpoints match; `candidates` names them."""
 

@@ -32,7 +32,7 @@ def text(*changed: str) -> str:
 def at_work(daemon: RealDaemon, root: Path) -> Iterator[Session]:
     """The session's handle, from a client of its own."""
     with rewindd.blocking.connect(socket=daemon.socket, autostart=False, timeout_s=LIMIT_S) as client:
-        with client.session(root, agent="tests", session_id=SESSION) as session:
+        with client.session(root, agent="tests", session_id=SESSION, capture="snapshots") as session:
             yield session
 
 
@@ -139,7 +139,7 @@ def test_nobody_starts_it_again(tmp_path: Path, root: Path) -> None:
         daemon.start(env={"REWINDD_FAULTS": "die:1:store.blob.sync"})
         (root / "file").write_bytes(os.urandom(400_000))
         with rewindd.blocking.connect(socket=daemon.socket, autostart=False, timeout_s=1.0) as client:
-            with client.session(root, session_id=SESSION) as session:
+            with client.session(root, session_id=SESSION, capture="snapshots") as session:
                 with pytest.raises(errors.OutcomeUnknown):
                     session.save("lost")
                 assert daemon.wait() == -9

@@ -150,7 +150,7 @@ async def test_a_work_tree_whose_top_is_refused(desk: Desk, home: Path) -> None:
             assert str(session.info.root) == str(project)
             await session.close()
         (top / ".git").rmdir()
-    async with desk.client.session(home) as session:
+    async with desk.client.session(home, capture="snapshots") as session:
         assert session.info is not None
         assert str(session.info.root) == str(home)
         await session.close()
@@ -193,7 +193,7 @@ async def test_wrong_words(desk: Desk) -> None:
         ):
             with pytest.raises(errors.BadRequest, match=known):
                 await session.rewind("x", **wrong)  # type: ignore[arg-type]  # each value is the text that it should be
-        for word, value in (("capture", "everything"), ("capture", "workspace"), ("attribution", "shared")):
+        for word, value in (("capture", "everything"), ("attribution", "shared")):
             given: dict[str, str] = {word: value}
             with pytest.raises(errors.BadRequest):
                 async with desk.client.session(desk.root, **given):  # type: ignore[arg-type]  # likewise

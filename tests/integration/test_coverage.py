@@ -7,6 +7,12 @@ from support.desk import Desk, edit, reasons, saved
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(autouse=True)
+def only_snapshots(desk: Desk) -> None:
+    """Only what was snapshotted is known here."""
+    desk.capture = "snapshots"
+
+
 async def test_capture_of_a_directory(desk: Desk) -> None:
     """A snapshotted directory is covered: names that come later in it are seen, and are the session's while it holds the directory."""
     desk.write("src/old", "old\n")

@@ -112,6 +112,9 @@ def play(peer: Peer, tree: Path, name: str) -> None:
     (tree / "made").mkdir()
     (tree / "link").symlink_to(os.fsdecode(b"to-\xff"))
     ask("edit.end", session=name, edit=edit)
+    window = ask("window.open", session=name, kind="command", pid=os.getpid())["window"]
+    (tree / "made" / "by-a-command").write_bytes(b"made\n")
+    ask("window.close", session=name, window=window)
     ask("pending", session=name, patch=True)
     ask("record", session=name, events=[{"kind": "user_prompt", "text": "go", "tokens": 3}], base={"head": None, "event": None})
     call = {"kind": "tool_call", "tool_name": "edit", "arguments": "{}", "result": "ok", "duration_s": 0.5}

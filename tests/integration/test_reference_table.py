@@ -205,7 +205,7 @@ async def test_client_calls(desk: Desk) -> None:
         assert (status.version, status.protocol, status.pid) == (rewindd.__version__, 1, desk.daemon.pid)
         assert (str(status.socket), str(status.data_dir)) == (desk.daemon.socket, str(desk.daemon.data_dir))
         (workspace,) = [entry for entry in status.workspaces if entry.root == str(desk.root)]
-        assert (workspace.capture, workspace.baseline.state) == ("snapshots", "complete")
+        assert (workspace.capture, workspace.baseline.state) == ("workspace", "complete")
         (desk.root / "sub").mkdir()
         for where in (desk.root, desk.root / "sub", bytes(desk.root)):
             assert [entry.id for entry in await desk.client.sessions(where)] == [one.id, two.id]
@@ -229,7 +229,7 @@ async def test_open_and_aclose(running: RealDaemon, tree: Path) -> None:
     async with client.session(tree) as session:
         assert (await session.save("opened")).label == "opened"
         assert session.info is not None
-        assert (session.info.agent, session.info.capture, session.info.attribution) == ("agent", "snapshots", "declared")
+        assert (session.info.agent, session.info.capture, session.info.attribution) == ("agent", "workspace", "declared")
     await client.aclose()
     await client.aclose()
 

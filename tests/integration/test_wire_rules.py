@@ -258,6 +258,7 @@ async def test_reading_blobs(desk: Desk) -> None:
 
 async def test_the_log_of_a_path(desk: Desk) -> None:
     """`log` shows who changed a path, in order, newest last, of all below a directory, and the newest N."""
+    desk.capture = "snapshots"
     async with desk.session(agent="logger") as session:
         await saved(session, desk, "d/a", "1\n", "first")
         await saved(session, desk, "d/b", "2\n")

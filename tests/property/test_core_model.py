@@ -45,16 +45,16 @@ def told(name: str, figures: Figures, capsys: pytest.CaptureFixture[str]) -> Non
     with capsys.disabled():
         print(
             f"\n{name}: {figures.operations} operations ({figures.acts} changes, {figures.saves} saves, {figures.rewinds} rewinds, "
-            f"{figures.undos} undos, {figures.immediate} of them at once), {figures.merged} paths merged, "
+            f"{figures.restores} restores, {figures.undos} undos, {figures.immediate} of them at once), {figures.merged} paths merged, "
             f"{figures.conflicts} operations refused, {figures.wrong} wrong ({figures.masked} masked), "
             f"[merged, wrong] by lines between: {dict(sorted(figures.by_gap.items()))}"
         )
 
 
 def test_every_operation_gives_what_the_replay_gives(capsys: pytest.CaptureFixture[str]) -> None:
-    """Rewinds, undos and redos of any kind keep others' work, and an immediate undo restores every byte."""
+    """Rewinds, restores, undos and redos of any kind keep others' work, and an immediate undo restores every byte."""
     total = Figures()
-    for name, game, worlds in (("tree", TREE, 250), ("text", TEXT, 160), ("crowded", CROWDED, 100)):
+    for name, game, worlds in (("tree", TREE, 250), ("text", TEXT, 180), ("crowded", CROWDED, 100)):
         figures = play(game, range(worlds))
         told(name, figures, capsys)
         total.add(figures)

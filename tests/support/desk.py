@@ -41,6 +41,8 @@ class Desk:
 
     def __init__(self, client: rewindd.Client, root: Path, daemon: RealDaemon) -> None:
         self.client, self.root, self.daemon = client, root, daemon
+        #: What its sessions capture; None: the default.
+        self.capture: str | None = None
 
     def write(self, name: str, content: str | bytes, mode: int | None = None) -> Path:
         """Writes a file in place, with the directories above it."""
@@ -70,7 +72,7 @@ class Desk:
     ) -> AsyncIterator[rewindd.Session]:
         """A session on the workspace."""
         async with self.client.session(
-            self.root, agent=agent, session_id=session_id, parent_id=parent_id, attribution=attribution
+            self.root, agent=agent, session_id=session_id, parent_id=parent_id, attribution=attribution, capture=self.capture
         ) as session:
             yield session
 

@@ -53,7 +53,7 @@ class Game:
         return referee.figures
 
     def _step(self, acts: Acts, referee: Referee, chance: random.Random) -> None:
-        kind = chance.choices(["act", "rules", "save", "rewind", "undo"], [58, 2 if self.tree else 0, 10, 20, 10])[0]
+        kind = chance.choices(["act", "rules", "save", "rewind", "undo", "restore"], [58, 2 if self.tree else 0, 10, 20, 10, 6 if self.tree else 2])[0]
         session = chance.choice((A, B))
         if kind == "act":
             referee.figures.acts += 1
@@ -65,6 +65,9 @@ class Game:
             referee.save(session)
         elif kind == "rewind":
             self._rewind(referee, session, chance)
+        elif kind == "restore":
+            paths = tuple(chance.sample([*FILES, *DIRECTORIES], chance.randint(1, 3)))
+            self._perhaps_undo(referee, referee.restore(session, chance.choice(referee.checkpoints).mark, paths), chance)
         else:
             self._undo(referee, session, chance)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rewindd.model.ids import OperationId, SessionId
+from rewindd.model.index import Index
 from rewindd.model.log import NOBODY, IndexEntry, OnConflict, Owner, Row, Source, Toggle
 from rewindd.model.versions import ABSENT, UNKNOWN, Directory, File, Version
 from rewindd.paths import RelPath
@@ -78,7 +79,7 @@ class Log:
         merged: dict[RelPath, Version | Clash] = {
             draft.path: merge(draft.current, draft.way, merge_text) for draft in drafts if isinstance(draft.way, Merged)
         }
-        return settle(self.timeline(), drafts, merged, self.index, on_conflict)
+        return settle(self.timeline(), drafts, merged, Index(self.index.values()), on_conflict)
 
     def done(self, settled: Settled) -> int:
         """The operation that carries it out."""

@@ -4,11 +4,13 @@ import random
 from dataclasses import dataclass, field
 
 from rewindd.model.ids import SessionId
+from rewindd.model.index import Index
 from rewindd.model.log import OnConflict, Scope
 from rewindd.model.versions import Absent, Directory, File, Unknown, Version
 from rewindd.paths import ROOT, RelPath
 from rewindd.plan.draft import Aim, Draft, Merged, merge, rewind, undo
 from rewindd.plan.merge import Clash, MergeText
+from rewindd.plan.restore import restore
 from rewindd.plan.settle import Settled, settle
 from support.diff3 import merge3
 from support.replay import gap, is_masked
@@ -26,6 +28,7 @@ class Figures:
     acts: int = 0
     saves: int = 0
     rewinds: int = 0
+    restores: int = 0
     undos: int = 0
     immediate: int = 0
     merged: int = 0
@@ -41,11 +44,11 @@ class Figures:
     @property
     def operations(self) -> int:
         """All that was done."""
-        return self.acts + self.saves + self.rewinds + self.undos
+        return self.acts + self.saves + self.rewinds + self.restores + self.undos
 
     def add(self, more: "Figures") -> None:
         """Counts another world's in."""
-        for name in ("acts", "saves", "rewinds", "undos", "immediate", "merged", "conflicts", "kept", "wrong", "masked"):
+        for name in ("acts", "saves", "rewinds", "restores", "undos", "immediate", "merged", "conflicts", "kept", "wrong", "masked"):
             setattr(self, name, getattr(self, name) + getattr(more, name))
         for lines, (all_, wrong) in more.by_gap.items():
             mine = self.by_gap.setdefault(lines, [0, 0])
@@ -115,6 +118,29 @@ class Referee:
         self.done.append(done)
         return done
 
+    def restore(self, session: SessionId, target: Mark, paths: tuple[RelPath, ...]) -> Done | None:
+        """Brings paths, and all below, back as they were; checks what came of it. None when something is in the way."""
+        self.figures.restores += 1
+        wanted = dict.fromkeys(self._concerned(paths), target.seq)
+        was = self.world.mark()
+        done, settled = self._carry_out(session, restore(self.world.timeline(), wanted), OnConflict.FAIL, ())
+        if done is None:
+            return None
+        kept = {missing.path for missing in settled.kept} | set(done.kept)
+        for path in self._concerned(None):
+            then = target.known(path)
+            if path in done.made:
+                assert isinstance(was.known(path), Absent), f"{path}: made, and was there"
+            elif path in wanted and path not in kept and not isinstance(then, Absent | Unknown) and then != was.known(path):
+                assert self.world.known(path) == then, f"{path}: not as it was then"
+                assert self.world.live_of(path) == target.live.get(path, frozenset()), f"{path}: other rows are live than were then"
+                self.world.forget(path, target.seq)
+            else:
+                assert self.world.known(path) == was.known(path), f"{path}: changed by a restore of something else"
+                assert self.world.live_of(path) == was.live.get(path, frozenset()), f"{path}: its rows were switched"
+        self.done.append(done)
+        return done
+
     def undo(self, session: SessionId, of: Done, on_conflict: OnConflict = OnConflict.MERGE) -> Done | None:
         """Takes an operation back and checks what came of it; None when it conflicts."""
         self.figures.undos += 1
@@ -170,8 +196,8 @@ class Referee:
             if isinstance(draft.way, Merged):
                 merged[draft.path] = merge(draft.current, draft.way, self.merge_text)
         timeline = self.world.timeline()
-        settled = settle(timeline, drafts, merged, self.world.index, on_conflict)
-        again = settle(timeline, drafts, merged, self.world.index, on_conflict)
+        settled = settle(timeline, drafts, merged, Index(self.world.index.values()), on_conflict)
+        again = settle(timeline, drafts, merged, Index(self.world.index.values()), on_conflict)
         assert again.plan == settled.plan
         self._check_settled(settled)
         self.figures.kept += len(settled.kept)

@@ -25,6 +25,7 @@ _CODES = {
         "unknown-checkpoint",
         "unknown-session",
         "unknown-workspace",
+        "unknown-path",
         "ambiguous-checkpoint",
         "ambiguous-session",
         "nothing-to-undo",

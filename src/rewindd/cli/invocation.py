@@ -59,11 +59,11 @@ class Invocation:
         Raises:
             RewinddError: as the client raises it.
         """
-        client = self._clients.get(autostart)
-        if client is None:
-            client = self._open.enter_context(self._connector()(socket=self.socket, autostart=autostart))
-            self._clients[autostart] = client
-        return client.ask(request, expected, timeout_s=timeout_s, on_progress=self.screen.progress)
+        return self._client(autostart).ask(request, expected, timeout_s=timeout_s, on_progress=self.screen.progress)
+
+    def quietly(self) -> Asker:
+        """Returns what asks the daemon and shows no progress: while the terminal is a command's. Good until `hang_up`."""
+        return self._client(None)
 
     def hang_up(self) -> None:
         """Closes the connections; the next question makes a new one."""
@@ -84,6 +84,13 @@ class Invocation:
     def paths(self, given: "tuple[str, ...]") -> "list[FsText]":
         """Returns the absolute paths of those that the person typed."""
         return [absolute(path, self.directory) for path in given]
+
+    def _client(self, autostart: bool | None) -> Asker:
+        client = self._clients.get(autostart)
+        if client is None:
+            client = self._open.enter_context(self._connector()(socket=self.socket, autostart=autostart))
+            self._clients[autostart] = client
+        return client
 
     def _connector(self) -> Connect:
         if self._connect is not None:

@@ -82,6 +82,17 @@ class Screen:
         except BrokenPipeError as exc:
             raise ReaderGone from exc
 
+    def print_bytes(self, data: bytes) -> None:
+        """Prints data as it is. Raises as `print`."""
+        self._clear_bar()
+        if self._out is None or self._out.closed:
+            return
+        try:
+            self._out.flush()
+            self._out.buffer.write(data)
+        except BrokenPipeError as exc:
+            raise ReaderGone from exc
+
     def page(self, text: str) -> None:
         """Prints data through the pager, when a person reads it and it is longer than the screen."""
         if not text:
@@ -114,6 +125,19 @@ class Screen:
         if not answer:
             _write(self._err, "\n")
         return answer.strip().lower() in ("y", "yes")
+
+    def choose(self, question: str, answers: tuple[str, ...]) -> str | None:
+        """Asks on the terminal which of several answers; None for anything that is not one, or the beginning of one alone."""
+        self._clear_bar()
+        _write(self._err, f"{question} [{'/'.join(answers)}] ")
+        if self._err is not None:
+            self._err.flush()
+        said = sys.stdin.readline()
+        if not said:
+            _write(self._err, "\n")
+        word = said.strip().lower()
+        meant = [answer for answer in answers if word and answer.startswith(word)]
+        return meant[0] if len(meant) == 1 else None
 
     def progress(self, progress: "Progress") -> None:
         """Shows how far a request is: on a terminal, after a while."""

@@ -153,10 +153,12 @@ class Client:
         capture: str | None = None,
         attribution: str | None = None,
         exact: bool = False,
+        replaced: str | None = None,
     ) -> AsyncIterator[Session]:
         """Opens a session on a directory, or comes back to the one with that id, for the block.
 
-        Leaving the block tells what was recorded and leaves the session open; `Session.close` ends it.
+        Leaving the block tells what was recorded and leaves the session open; `Session.close` ends it. `replaced`: what to do where
+        another directory has the place of the workspace's: `adopt` (the workspace goes on) or `new`; without it that is AlreadyExists.
         """
         look = partial(
             opening,
@@ -167,6 +169,7 @@ class Client:
             capture=capture,
             attribution=attribution,
             exact=exact,
+            replaced=replaced,
         )
         session = Session(self.run, await anyio.to_thread.run_sync(look), required=self.required)
         await session.open()

@@ -68,6 +68,22 @@ def end_edit(seat: Seat, edit: str) -> Work[int]:
     return Work(steps=steps(), placeholder=lambda reason: 0)
 
 
+def open_window(seat: Seat, kind: str) -> Work[replies.Window]:
+    """Opens a window, which ends with this process at the latest."""
+    return Work(
+        steps=ask_in(seat, lambda: requests.OpenWindow(session=seat.id, kind=kind, pid=os.getpid()), replies.Window),
+        placeholder=lambda reason: replies.Window(window=""),
+    )
+
+
+def close_window(seat: Seat, window: str) -> Work[replies.Changes]:
+    """Closes a window; returns what the session changed in it."""
+    return Work(
+        steps=ask_in(seat, lambda: requests.CloseWindow(session=seat.id, window=window), replies.Changes),
+        placeholder=lambda reason: replies.Changes(changes=[]),
+    )
+
+
 def release(seat: Seat, paths: Sequence[AnyPath]) -> Work[int]:
     """Drops the session's claims; returns how many."""
     given = [fs_text(path) for path in paths]
@@ -146,19 +162,19 @@ def rewind(seat: Seat, request: requests.Rewind) -> Work[replies.RewindResult]:
         paths = named(seat, request.paths)
         return msgspec.structs.replace(request, session=seat.id, paths=paths, base=seat.base())
 
-    return _turn_back(seat, make, dry_run=request.dry_run)
+    return turn_back(seat, make, dry_run=request.dry_run)
 
 
 def undo(seat: Seat, *, operation: str | None, on_conflict: str, dry_run: bool) -> Work[replies.RewindResult]:
     """Takes the newest rewind back."""
-    return _turn_back(
+    return turn_back(
         seat, lambda: requests.Undo(session=seat.id, operation=operation, on_conflict=on_conflict, dry_run=dry_run), dry_run=dry_run
     )
 
 
 def redo(seat: Seat, *, on_conflict: str, dry_run: bool) -> Work[replies.RewindResult]:
     """Takes the newest undo back."""
-    return _turn_back(seat, lambda: requests.Redo(session=seat.id, on_conflict=on_conflict, dry_run=dry_run), dry_run=dry_run)
+    return turn_back(seat, lambda: requests.Redo(session=seat.id, on_conflict=on_conflict, dry_run=dry_run), dry_run=dry_run)
 
 
 def read_chunk(seat: Seat, blob: str, offset: int) -> Work[replies.Chunk]:
@@ -208,6 +224,7 @@ def rewind_request(
     restore: Words | None,
     also: Words | None,
     on_conflict: str,
+    across_head: bool,
     paths: AnyPath | Iterable[AnyPath],
     dry_run: bool,
 ) -> requests.Rewind:
@@ -221,10 +238,29 @@ def rewind_request(
         restore=list(EVERYTHING) if "all" in wanted else wanted,
         also=_words(also),
         on_conflict=on_conflict,
+        across_head=across_head,
         paths=given,
         plan=plan,
         dry_run=dry_run,
     )
+
+
+def turn_back(seat: Seat, make: Callable[[], Request], *, dry_run: bool) -> Work[replies.RewindResult]:
+    """Asks for an operation that takes work back or brings it again, and takes in where the session then stands."""
+
+    def take_in(reply: replies.RewindResult) -> None:
+        if reply.event != seat.event:
+            seat.history.stand_at(reply.event)
+        seat.stand(reply.head, reply.event, reply.stats, StatsDelta())
+
+    def steps() -> Steps[replies.RewindResult]:
+        if dry_run:
+            yield from ready(seat)
+            return (yield from ask(make(), replies.RewindResult))
+        yield from flush_steps(seat)
+        return (yield from change(seat, make(), replies.RewindResult, take_in))
+
+    return Work(steps=steps(), placeholder=lambda reason: gaps.no_rewind(seat.stats, dry_run, reason), alone=True)
 
 
 def _record(seat: Seat, events: list[EventBody]) -> Steps[replies.Recorded]:
@@ -271,22 +307,6 @@ def _save(seat: Seat, label: str | None, checkpoint_id: str | None) -> Steps[rep
     missed = seat.missed
     request = requests.Save(session=seat.id, label=label, id=checkpoint_id, events=batch, stats=delta, base=seat.base(), missed=missed)
     return (yield from change(seat, request, replies.Saved, take_in)).checkpoint
-
-
-def _turn_back(seat: Seat, make: Callable[[], Request], *, dry_run: bool) -> Work[replies.RewindResult]:
-    def take_in(reply: replies.RewindResult) -> None:
-        if reply.event != seat.event:
-            seat.history.stand_at(reply.event)
-        seat.stand(reply.head, reply.event, reply.stats, StatsDelta())
-
-    def steps() -> Steps[replies.RewindResult]:
-        if dry_run:
-            yield from ready(seat)
-            return (yield from ask(make(), replies.RewindResult))
-        yield from flush_steps(seat)
-        return (yield from change(seat, make(), replies.RewindResult, take_in))
-
-    return Work(steps=steps(), placeholder=lambda reason: gaps.no_rewind(seat.stats, dry_run, reason), alone=True)
 
 
 def _workspace_checkpoints(workspace: AnyPath, limit: int | None) -> Steps[list[replies.Summary]]:

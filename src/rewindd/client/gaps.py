@@ -40,6 +40,15 @@ class SkippedRewind(replies.RewindResult, frozen=True, kw_only=True):
         return False
 
 
+class SkippedPath(replies.PathVersion, frozen=True, kw_only=True):
+    """A path of which nothing could be learned."""
+
+    skipped: str
+
+    def __bool__(self) -> bool:
+        return False
+
+
 class SkippedStatus(replies.Status, frozen=True, kw_only=True):
     """The status of no daemon."""
 
@@ -125,6 +134,11 @@ def no_rewind(stats: SessionStats, dry_run: bool, reason: str) -> replies.Rewind
         not_quiet=[],
         skipped=reason,
     )
+
+
+def no_path(path: RelPath, reason: str) -> replies.PathVersion:
+    """Returns a path that could not be looked at."""
+    return SkippedPath(path=path, version=None, skipped=reason)
 
 
 def no_status(reason: str) -> replies.Status:

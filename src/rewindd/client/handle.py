@@ -55,6 +55,7 @@ def opening(
     capture: str | None,
     attribution: str | None,
     exact: bool,
+    replaced: str | None,
 ) -> OpenSession:
     """Returns the request that opens a session on a directory. It looks at the directory: call it where that may block.
 
@@ -81,4 +82,5 @@ def opening(
         capture=capture,
         attribution=attribution,
         exact=exact,
+        replaced=replaced,
     )

@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar, overload
 
 import anyio
+import anyio.to_thread
 
-from rewindd.client import calls, contents
+from rewindd.client import calls, contents, past
 from rewindd.client.handle import LEAVE_S, Handle
+from rewindd.client.materialize import Materialized
 from rewindd.client.seat import Work
-from rewindd.errors import OutcomeUnknown, RewinddError
+from rewindd.client.windows import FAILED_TURN_S, Command, Opened, Turn
+from rewindd.errors import HeadMoved, OutcomeUnknown, RewinddError
 from rewindd.protocol import replies, requests
 
 logger = logging.getLogger(__name__)
@@ -60,6 +63,41 @@ class Session(Handle):
             raise
         await self._end_edit(kept.edit, quietly=not self._required)
 
+    @asynccontextmanager
+    async def command(self, text: str) -> AsyncIterator[Command]:
+        """Opens a window around a shell command: what changes in the block, and nobody else announced, is the session's.
+
+        `text` goes nowhere. The window tells in `changes`, after the block, what the session changed in it.
+        """
+        command = Command(text)
+        async with self._window(command, "command"):
+            yield command
+
+    @asynccontextmanager
+    async def turn(self, prompt: str | None = None) -> AsyncIterator[Turn]:
+        """Opens a window around a turn, and saves at its end: the checkpoint is in `checkpoint` then.
+
+        The prompt, where there is one, goes into `history`; its first line is the checkpoint's label. The work of a block that
+        raises is saved too, in `FAILED_TURN_S`; what it raised is what comes out.
+        """
+        turn, has_begun = Turn(prompt), False
+        try:
+            async with self._window(turn, "turn"):
+                has_begun = True
+                if prompt is not None:
+                    self.history.add_user_message(prompt)
+                yield turn
+        except BaseException:
+            if not has_begun:
+                raise
+            with anyio.move_on_after(FAILED_TURN_S, shield=True):
+                try:
+                    turn.checkpoint = await self._save_turn(turn)
+                except RewinddError as exc:
+                    logger.warning("session %s: the work of a turn that failed was not saved: %s", self.id, exc.message)
+            raise
+        turn.checkpoint = await self._save_turn(turn)
+
     async def save(self, label: str | None = None, *, checkpoint_id: str | None = None) -> replies.Summary:
         """Makes a checkpoint; durable on return. `incomplete` says what could not be captured.
 
@@ -87,6 +125,7 @@ class Session(Handle):
         restore: calls.Words | None = None,
         also: calls.Words | None = None,
         on_conflict: str = "merge",
+        across_head: bool = False,
         paths: calls.AnyPath | Iterable[calls.AnyPath] = (),
         dry_run: bool = False,
     ) -> replies.RewindResult:
@@ -100,10 +139,12 @@ class Session(Handle):
             restore: `all`, or of `files`, `conversation`, `stats`; where paths are named, `files`.
             also: `external`: changes of nobody too.
             on_conflict: `merge`, `fail`, `keep` or `overwrite`.
+            across_head: also where git's HEAD is another than at the position.
 
         Raises:
             UnknownCheckpoint, AmbiguousCheckpoint: no such position, or several.
             Conflict: somebody's work is in the way; nothing was touched.
+            GitHeadMoved: git's HEAD is another than at the position; nothing was touched.
             HeadMoved: the tree or the session is not as the plan saw it; nothing was touched.
         """
         request = calls.rewind_request(
@@ -114,6 +155,7 @@ class Session(Handle):
             restore=restore,
             also=also,
             on_conflict=on_conflict,
+            across_head=across_head,
             paths=paths,
             dry_run=dry_run,
         )
@@ -126,6 +168,64 @@ class Session(Handle):
     async def redo(self, *, on_conflict: str = "merge", dry_run: bool = False) -> replies.RewindResult:
         """Takes the newest undo back. Raises NothingToUndo when there is none, or a save or rewind came after it."""
         return await self._run(calls.redo(self._seat, on_conflict=on_conflict, dry_run=dry_run))
+
+    async def restore(
+        self,
+        *paths: calls.AnyPath,
+        position: str | None = None,
+        overwrite: bool = True,
+        plan: str | None = None,
+        dry_run: bool = False,
+    ) -> replies.RewindResult:
+        """Brings files back, or directories with all below; moves no head, and removes nothing. `undo` takes it back.
+
+        Args:
+            position: as they were there; None: as they were before they were last deleted.
+            overwrite: False makes it a conflict where something else is there now.
+            plan: the id of the plan that was looked at; with another one nothing is touched.
+
+        Raises:
+            UnknownPath: nothing is known of a path, or it was not there then.
+            BadRequest: no position, and nothing was deleted there last.
+            Conflict, HeadMoved: as `rewind`.
+        """
+        work = past.restore(self._seat, paths, position=position, overwrite=overwrite, plan=plan, dry_run=dry_run)
+        return await self._run(work)
+
+    async def show(self, position: str, path: calls.AnyPath) -> replies.PathVersion:
+        """Returns a path as it was: `version` (None: absent), `content` of a file up to 1 MiB, `entries` of a directory.
+
+        Raises:
+            UnknownPath: it was not known then.
+            UnknownCheckpoint, AmbiguousCheckpoint: no such position, or several.
+        """
+        return await self._run(past.show(self._seat, position, path))
+
+    async def materialize(self, position: str, to: calls.AnyPath) -> Materialized:
+        """Writes the whole tree as it was into a directory that is empty or not there. What was not known then is in `skipped`.
+
+        Raises:
+            UnknownCheckpoint, AmbiguousCheckpoint: no such position, or several; nothing was made.
+            AlreadyExists: the directory is not empty.
+            BadRequest: it is no directory.
+        """
+        steps = past.materialize(self._seat, position, to)
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Work):
+                    reply = await self._run(step)
+                    step = steps.send(reply)
+                else:
+                    await anyio.to_thread.run_sync(step)
+                    step = steps.send(None)
+        except StopIteration as end:
+            written: Materialized = end.value
+            return written
+        except past.Unheard as unheard:
+            return past.not_written(unheard.reason)
+        finally:
+            steps.close()
 
     async def pending(self, *paths: calls.AnyPath, patch: bool = False) -> Diffs:
         """Returns the session's own changes since its head; `patch` adds unified diffs."""
@@ -200,6 +300,33 @@ class Session(Handle):
             offset += len(chunk.data)
             if offset >= chunk.size:
                 return
+
+    @asynccontextmanager
+    async def _window(self, opened: Opened, kind: str) -> AsyncIterator[None]:
+        opened.begun(await self._run(calls.open_window(self._seat, kind)))
+        try:
+            yield
+            if opened.window:
+                opened.ended(await self._run(calls.close_window(self._seat, opened.window)))
+        except BaseException:  # also where the closing was cancelled before it was sent
+            await self._close_quietly(opened)
+            raise
+
+    async def _close_quietly(self, opened: Opened) -> None:
+        if not opened.window:
+            return
+        with anyio.move_on_after(LEAVE_S, shield=True):
+            try:
+                opened.ended(await self._run(calls.close_window(self._seat, opened.window), timeout_s=LEAVE_S))
+            except RewinddError as exc:
+                logger.warning("session %s: the end of a window was not told: %s", self.id, exc.message)
+
+    async def _save_turn(self, turn: Turn) -> replies.Summary:
+        """Saves; once more where another handle moved the session meanwhile, as this one has looked again by then."""
+        try:
+            return await self.save(turn.label)
+        except HeadMoved:
+            return await self.save(turn.label)
 
     async def _end_edit(self, edit: str | None, *, quietly: bool) -> None:
         if edit is None:

@@ -3,7 +3,7 @@
 Cost follows what is asked for: what lies below a directory is found without walking the rest.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Self
 
 from rewindd.model.log import IndexEntry
@@ -46,9 +46,10 @@ class Index(dict[RelPath, IndexEntry]):
         """Returns the known names right in a directory, absent ones too; not to be changed."""
         return self._inside.get("" if directory == "." else directory, [])
 
-    def directories(self) -> list[RelPath]:
-        """Returns the paths that known names are right in, directories now or not."""
-        return [RelPath(head) if head else ROOT for head in self._inside]
+    def by_directory(self) -> Iterator[tuple[RelPath, list[RelPath]]]:
+        """Yields each path that known names are right in, a directory now or not, with these names; not to be changed."""
+        for head, paths in self._inside.items():
+            yield (RelPath(head) if head else ROOT), paths
 
     def below(self, directory: RelPath) -> Iterator[RelPath]:
         """Yields the known paths below a path, without itself; parents first."""
@@ -67,6 +68,38 @@ class Index(dict[RelPath, IndexEntry]):
             self.size_bytes += step * version.size
             if entry.signature is not None and entry.signature.links > 1:
                 (self.linked.add if step > 0 else self.linked.discard)(entry.path)
+
+
+class LeftOut(dict[RelPath, str]):
+    """The names that rules and limits leave out, with the reason of each. Changed through `put` and `strike` only."""
+
+    def __init__(self, reasons: Mapping[RelPath, str] | None = None) -> None:
+        super().__init__()
+        self._inside: dict[str, set[RelPath]] = {}
+        self.put(reasons or {})
+
+    def put(self, reasons: Mapping[RelPath, str]) -> None:
+        """Adds names, or gives those that are there another reason."""
+        for path, reason in reasons.items():
+            self[path] = reason
+            self._inside.setdefault(path.rpartition("/")[0], set()).add(path)
+
+    def strike(self, paths: Iterable[RelPath]) -> None:
+        """Takes names off; one that is not there is no error."""
+        for path in paths:
+            if self.pop(path, None) is not None:
+                self._inside[path.rpartition("/")[0]].discard(path)
+
+    def inside(self, directory: RelPath) -> Set[RelPath]:
+        """Returns the names right in a directory; not to be changed."""
+        return self._inside.get("" if directory == "." else directory, _NONE)
+
+    def below(self, directory: RelPath) -> list[RelPath]:
+        """Returns the names below a directory; walks all of them."""
+        return [path for path in self if path.below(directory)]
+
+
+_NONE: Set[RelPath] = frozenset()
 
 
 def is_there(entry: IndexEntry | None) -> bool:

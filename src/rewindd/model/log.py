@@ -109,6 +109,7 @@ class OperationKind(enum.Enum):
     """What was asked for; a redo is an undo of an undo."""
 
     REWIND = "rewind"
+    RESTORE = "restore"
     UNDO = "undo"
     REDO = "redo"
 

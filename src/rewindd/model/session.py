@@ -22,11 +22,20 @@ class Attribution(enum.Enum):
     SOLE = "sole"
 
 
+class Baseline(enum.IntEnum):
+    """How far the first capture of a whole workspace is: not asked for, under way (perhaps interrupted), done."""
+
+    NONE = 0
+    RUNNING = 1
+    COMPLETE = 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
     """A directory tree that the daemon keeps; found again by device and inode when its root was moved.
 
     `born_ns`: when the root was made; file systems give the inode of a deleted directory to the next one. 0: not known.
+    `replaced`: another workspace has its path now, and it is found by its directory or its id alone.
     """
 
     id: WorkspaceId
@@ -34,6 +43,8 @@ class Workspace:
     device: int
     inode: int
     born_ns: int = 0
+    baseline: Baseline = Baseline.NONE
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

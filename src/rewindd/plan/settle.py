@@ -6,14 +6,15 @@ they expect to find.
 """
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 from blake3 import blake3
 
 from rewindd.model.ids import PlanId
-from rewindd.model.log import IndexEntry, OnConflict
+from rewindd.model.index import Index
+from rewindd.model.log import OnConflict
 from rewindd.model.session import Missing
 from rewindd.model.versions import ABSENT, UNKNOWN, Absent, Directory, Unknown, Version
 from rewindd.paths import ROOT, FsText, RelPath
@@ -65,7 +66,7 @@ def settle(
     timeline: Timeline,
     drafts: Iterable[Draft],
     merged: Mapping[RelPath, Version | Clash],
-    index: Mapping[RelPath, IndexEntry],
+    index: Index,
     on_conflict: OnConflict,
 ) -> Settled:
     """Returns the final steps.
@@ -91,7 +92,7 @@ NOTHING = Settled(decisions=(), kept=(), conflicts=(), plan=PlanId(blake3(b"").h
 class _Work:
     """The decisions as they come together; lives for one `settle`."""
 
-    def __init__(self, timeline: Timeline, index: Mapping[RelPath, IndexEntry]) -> None:
+    def __init__(self, timeline: Timeline, index: Index) -> None:
         self._timeline, self._index = timeline, index
         self.decisions: dict[RelPath, Decision] = {}
         self.kept: list[Missing] = []
@@ -166,7 +167,7 @@ class _Work:
         }
         if not going:
             return
-        used = {path.parent for path in {*self._index, *self.decisions} if not isinstance(self._final(path), (Absent, Unknown))} & going
+        used = {path.parent for path in self._inside(going) if not isinstance(self._final(path), (Absent, Unknown))}
         for path in sorted(going, key=lambda path: path.depth, reverse=True):
             if path not in used:
                 continue
@@ -177,6 +178,12 @@ class _Work:
                 self._refuse(path, "the directory is still used", on_conflict)
             else:
                 self.kept.append(Missing(path=path, reason="not-empty"))
+
+    def _inside(self, directories: Collection[RelPath]) -> Iterator[RelPath]:
+        """The paths right in some directories, known or decided."""
+        for directory in directories:
+            yield from self._index.inside(directory)
+        yield from (path for path in self.decisions if path.parent in directories)
 
     def _final(self, path: RelPath) -> Version:
         decision = self.decisions.get(path)

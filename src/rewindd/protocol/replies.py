@@ -277,10 +277,14 @@ class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """Changes by path; `unowned` counts paths that nobody's changes touched in the same stretch."""
+    """Changes by path; `unowned` counts paths that nobody's changes touched in the same stretch.
+
+    `contested`: paths changed while several sessions, this one among them, had announced it; whose it is cannot be told.
+    """
 
     changes: list[FileDiff]
     unowned: int = 0
+    contested: int = 0
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -291,15 +295,24 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PathVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """A path as it was; `version` None is absent."""
+    """A path as it was; `version` None is absent.
+
+    `show.path` answers with `content` (a file's up to 1 MiB) and `entries` (the names in a directory, those of directories with a `/`).
+    """
 
     path: RelPath
     version: FileVersion | None
+    content: bytes | None = None
+    entries: list[FsText] | None = None
 
 
 class TreePage(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a tree in order of its paths; `more`: there is more after the last of them. Absent paths are not in it."""
+    """A part of a tree in order of its paths; `more`: there is more after the last of them. Absent paths are not in it.
 
+    `position`: the same place in the log, to ask for what follows by: `@` may be another one then.
+    """
+
+    position: str
     entries: list[PathVersion]
     more: bool
 

@@ -22,6 +22,7 @@ from rewindd.store.database import Connection
 from rewindd.tree.apply import Outcome, StageFailed, apply, rescue
 from rewindd.tree.apply import sync as sync_tree
 from rewindd.tree.root import Root
+from rewindd.tree.rules.book import RULE_FILES
 
 #: Small contents read ahead of an operation, in one transaction instead of one each.
 PREFETCH_BYTES = 32 << 20
@@ -135,6 +136,9 @@ async def close(
 
     encoded, entries, position = await state.bridge.transact(write)
     tree.index.put(entries)
+    rule_files = [step.path for step, _ in written if step.path.name in RULE_FILES]
+    tree.rulebook.changed(rule_files)
+    tree.judge.update(path.parent for path in rule_files)
     tree.position = position
     tree.interrupted = False
     return encoded

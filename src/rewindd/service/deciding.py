@@ -1,6 +1,6 @@
 """From drafts to a settled plan: the merges are run here, and the plan is put into words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from time import time_ns
 
@@ -9,8 +9,8 @@ from blake3 import blake3
 from rewindd.model.log import IndexEntry, OnConflict, Source
 from rewindd.model.operation import Operation, Step
 from rewindd.model.session import Checkpoint, Missing
-from rewindd.model.versions import File, Version
-from rewindd.paths import RelPath
+from rewindd.model.versions import Directory, File, Version
+from rewindd.paths import ROOT, RelPath
 from rewindd.plan.draft import Draft, Merged, merge
 from rewindd.plan.merge import Clash
 from rewindd.plan.settle import Action, Decision, Settled, settle
@@ -37,6 +37,8 @@ class Decided:
     counts: Mapping[RelPath, tuple[int, int]] = field(default_factory=dict)
     left: replies.Left | None = None
     not_quiet: tuple[RelPath, ...] = ()
+    git_heads: replies.GitHeads | None = None
+    not_restored: tuple[Missing, ...] = ()
 
 
 async def decide(state: State, tree: Tree, timeline: Timeline, drafts: Sequence[Draft], on_conflict: OnConflict) -> Decided:
@@ -46,9 +48,27 @@ async def decide(state: State, tree: Tree, timeline: Timeline, drafts: Sequence[
     merged, made = await state.bridge.work(_merge, merging, contents) if merging else ({}, {})
     settled = settle(timeline, drafts, merged, tree.index, on_conflict)
     counts = await _counts(state, settled.decisions, {**contents, **made})
-    not_quiet = tuple(d.path for d in settled.decisions if _is_restless(timeline, tree.index.get(d.path)))
+    restless = [d.path for d in settled.decisions if _is_restless(timeline, tree.index.get(d.path))]
+    # A window says nothing of where in the workspace its session is at work.
+    not_quiet = (*([ROOT] if tree.windows else []), *restless)
     kept = tuple(Content(File(digest, len(data), 0), data) for digest, data in made.items())
-    return Decided(settled, kept, counts, None, not_quiet)
+    away = tuple(stays_away(settled.decisions, tree.left_out))
+    return Decided(settled, kept, counts, None, not_quiet, not_restored=away)
+
+
+def stays_away(decisions: Iterable[Decision], left_out: Mapping[RelPath, str]) -> list[Missing]:
+    """Returns what rules and limits had left out below directories that come back: it was not captured, and does not come with them."""
+    back = {d.path for d in decisions if isinstance(d.target, Directory) and not isinstance(d.expect, Directory)}
+    if not back:
+        return []
+    return [Missing(path=path, reason=left_out[path]) for path in sorted(left_out) if _is_in(path, back)]
+
+
+def _is_in(path: RelPath, directories: Set[RelPath]) -> bool:
+    above = path.parent
+    while above not in directories and above != ROOT:
+        above = above.parent
+    return above in directories
 
 
 def _is_restless(timeline: Timeline, entry: IndexEntry | None) -> bool:
@@ -107,6 +127,8 @@ def result(decided: Decided, operation: Operation, target: Checkpoint | None, ou
         steps=[_step(d, decided.counts) for d in changing],
         left=decided.left,
         not_quiet=list(decided.not_quiet),
+        git_heads=decided.git_heads,
+        not_restored=render.reasons(one for one in decided.not_restored if not undone or not _is_in(one.path, undone)),
     )
 
 

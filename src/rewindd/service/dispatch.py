@@ -9,7 +9,7 @@ from rewindd.model.session import Session
 from rewindd.protocol import requests, wire
 from rewindd.protocol.replies import Pong, Reply, Stopping
 from rewindd.protocol.requests import Request
-from rewindd.service import conversation, porting, query, rewind, save, sessions, snapshot
+from rewindd.service import conversation, porting, query, restoring, rewind, save, sessions, showing, snapshot, windows
 from rewindd.service.locking import locked
 from rewindd.service.memory import WORTH_BYTES, give_back
 from rewindd.service.state import State
@@ -19,7 +19,7 @@ from rewindd.service.turn import Turn, check_key, digest_of
 KEPT_NS = 24 * 3600 * 1_000_000_000
 
 #: Requests that go on with a session's work; to look at a closed one and to rewind it needs no opening.
-_NEED_OPEN = (requests.Record, requests.TakeSnapshot, requests.BeginEdit, requests.Save)
+_NEED_OPEN = (requests.Record, requests.TakeSnapshot, requests.BeginEdit, requests.OpenWindow, requests.Save)
 
 
 class Service:
@@ -135,15 +135,21 @@ _CHANGES: dict[type[Request], Callable[[State, Any, Session, Turn], Awaitable[by
     requests.TakeSnapshot: snapshot.snapshot,
     requests.BeginEdit: snapshot.begin_edit,
     requests.EndEdit: snapshot.end_edit,
+    requests.OpenWindow: windows.open_window,
+    requests.CloseWindow: windows.close_window,
     requests.Release: snapshot.release,
     requests.Save: save.save,
     requests.Rewind: rewind.rewind,
+    requests.Restore: restoring.restore,
     requests.Undo: rewind.undo,
     requests.Redo: rewind.redo,
 }
 _READS: dict[type[Request], Callable[[State, Any, Session], Awaitable[Reply]]] = {
     requests.ShowSession: sessions.show_session,
     requests.ShowCheckpoint: query.show,
+    requests.ShowPath: showing.show_path,
+    requests.ListTree: showing.list_tree,
+    requests.ReadBlobs: showing.read_blobs,
     requests.ListPending: query.pending,
     requests.Diff: query.diff,
     requests.ReadLog: query.log,

@@ -1,9 +1,10 @@
-"""Who holds a path: from the claims in memory to the `Holders` that attribution judges by."""
+"""Who holds a path: from the claims and windows in memory to the `Holders` that attribution judges by."""
 
 from collections.abc import Iterable
 
 from rewindd.model.ids import SessionId
 from rewindd.model.session import Attribution, Claim
+from rewindd.model.window import Window, WindowKind
 from rewindd.paths import ROOT, RelPath
 from rewindd.service.state import State, Tree
 from rewindd.timeline.attribution import Holders
@@ -11,22 +12,59 @@ from rewindd.timeline.attribution import Holders
 
 def holders(state: State, tree: Tree, path: RelPath) -> Holders:
     """Returns who had announced a change of a path, as it stands now."""
+    active = state.active(tree.workspace.id)
+    sole = active[0].id if len(active) == 1 and active[0].attribution is Attribution.SOLE else None
+    return _announced(state, tree, path, sole)
+
+
+def _announced(state: State, tree: Tree, path: RelPath, sole: SessionId | None = None) -> Holders:
+    """Who had announced it, but for the sole session. For any thread, under the workspace's lock."""
     live = [claim for claim in claims_on(tree, path) if is_live(state, claim)]
     plain = [claim for claim in live if claim.bracket is None]
     newest = max(plain, key=lambda claim: claim.at_ns, default=None)
-    active = state.active(tree.workspace.id)
-    sole = active[0].id if len(active) == 1 and active[0].attribution is Attribution.SOLE else None
     return Holders(
         brackets=tuple(claim.session for claim in live if claim.bracket is not None),
         claim=newest.session if newest else None,
+        windows=tuple(dict.fromkeys(window.session for window in list(tree.windows.values()))),
         sole=sole,
     )
 
 
-def holder(state: State, tree: Tree, path: RelPath) -> SessionId | None:
-    """Returns the session that a save by another must leave the path to: the one with an open bracket or the newest claim."""
-    found = holders(state, tree, path)
-    return found.brackets[0] if found.brackets else found.claim
+def held_by_others(state: State, tree: Tree, session: SessionId, path: RelPath) -> SessionId | None:
+    """Returns the session that a save by `session` must leave a changed path to, None where it need not.
+
+    Another's open bracket comes first: its edit is under way. What `session` holds itself, by its claim or window, it takes; what
+    it does not is left to the newest claim, or else to who has a window open. For any thread, under the workspace's lock.
+    """
+    found = _announced(state, tree, path)
+    if found.brackets:
+        return None if session in found.brackets else found.brackets[0]
+    if session in (found.claim, *found.windows):
+        return None
+    return found.claim or next(iter(found.windows), None)
+
+
+def why_left(state: State, tree: Tree, session: SessionId, path: RelPath) -> str | None:
+    """Returns why a save by `session` leaves a changed path as it was last known; None where it takes it."""
+    other = held_by_others(state, tree, session, path)
+    if other is None:
+        return None
+    found = _announced(state, tree, path)
+    return f"held by session {other}" if other in (found.claim, *found.brackets) else f"a window of session {other} is open"
+
+
+def windows_of(tree: Tree, session: SessionId, kind: WindowKind | None = None) -> list[Window]:
+    """Returns the session's open windows, of one kind or of both."""
+    return [window for window in tree.windows.values() if window.session == session and kind in (None, window.kind)]
+
+
+def end_windows(state: State, tree: Tree, windows: Iterable[Window]) -> None:
+    """Ends windows; one that has ended is no error. What changed in them is to be observed before."""
+    for window in windows:
+        tree.windows.pop(window.id, None)
+        guard = state.guards.pop(window.id, None)
+        if guard is not None:
+            guard.cancel()
 
 
 def claims_on(tree: Tree, path: RelPath) -> list[Claim]:

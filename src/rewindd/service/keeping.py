@@ -52,7 +52,7 @@ async def keep(bridge: Bridge, blobs: Blobs, contents: Iterable[Content]) -> Non
     wanted = [(version, data) for digest, (version, data) in files.items() if digest in absent]
     if not wanted:
         return
-    packed = await bridge.work(_pack, blobs, wanted)
+    packed = await bridge.work(pack, blobs, wanted)
     for batch in batches(packed):
         await bridge.transact(partial(put, batch=batch), bulk=len(packed) > len(batch))
 
@@ -64,7 +64,7 @@ def try_pack(blobs: Blobs, contents: Sequence[Content]) -> list[Packed] | None:
     """
     files = {c.version.digest: (c.version, c.data) for c in contents if isinstance(c.version, File)}
     sizes = [BATCH_BYTES + 1 if data is None else len(data) for _, data in files.values()]
-    return _pack(blobs, list(files.values())) if sum(sizes) <= BATCH_BYTES else None
+    return pack(blobs, list(files.values())) if sum(sizes) <= BATCH_BYTES else None
 
 
 def batches(packed: Sequence[Packed]) -> Iterator[list[Packed]]:
@@ -81,7 +81,8 @@ def batches(packed: Sequence[Packed]) -> Iterator[list[Packed]]:
         yield batch
 
 
-def _pack(blobs: Blobs, wanted: Sequence[tuple[File, bytes | None]]) -> list[Packed]:
+def pack(blobs: Blobs, wanted: Sequence[tuple[File, bytes | None]]) -> list[Packed]:
+    """Compresses contents for the transaction that keeps them; a large one becomes a file, durable on return. For a worker thread."""
     packed: list[Packed] = []
     for version, data in wanted:
         if data is not None and len(data) <= INLINE_BYTES:

@@ -2,16 +2,14 @@
 
 import logging
 from contextlib import suppress
-from dataclasses import replace
 
 from rewindd.errors import UnknownWorkspace
-from rewindd.model.log import NOBODY, Source
 from rewindd.model.session import Workspace
-from rewindd.model.versions import UNKNOWN, Unknown
+from rewindd.model.versions import Unknown
 from rewindd.paths import RelPath
 from rewindd.service.locking import locked
-from rewindd.service.observing import Change, append, observe
-from rewindd.service.state import State, Tree
+from rewindd.service.observing import append, ending, observe
+from rewindd.service.state import State
 
 log = logging.getLogger(__name__)
 
@@ -26,23 +24,10 @@ async def leave_to(state: State, inner: Workspace, outer: Workspace) -> None:
     async with locked(state, tree):
         with suppress(UnknownWorkspace):
             await observe(state, tree, [top])
-        ended = _ended(tree, top)
+        known = [tree.index[path] for path in (top, *tree.index.below(top)) if path in tree.index]
+        ended = [ending(entry) for entry in known if not isinstance(entry.version, Unknown)]
         await append(state, tree, ended)
+        if tree.watch is not None:
+            tree.watch.forget(top)
     if ended:
         log.warning("workspace %s leaves %d paths to the workspace inside it", outer.id, len(ended))
-
-
-def _ended(tree: Tree, top: RelPath) -> list[Change]:
-    return [
-        Change(
-            path=path,
-            before=entry.version,
-            after=UNKNOWN,
-            owner=NOBODY,
-            source=Source.RULES_CHANGED,
-            since=entry.since,
-            entry=replace(entry, version=UNKNOWN, signature=None, covered=None),
-        )
-        for path, entry in tree.index.items()
-        if path.below(top) and not isinstance(entry.version, Unknown)
-    ]

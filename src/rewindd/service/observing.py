@@ -3,25 +3,28 @@
 The looking happens in a worker thread; the rows are decided and committed here, by the workspace's one holder of its lock.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from time import time_ns
 
+from rewindd.model.githead import GitHead
 from rewindd.model.log import NOBODY, IndexEntry, Owner, Row, Source
 from rewindd.model.session import Missing
 from rewindd.model.versions import ABSENT, UNKNOWN, Directory, File, Unknown, Version
 from rewindd.paths import RelPath
-from rewindd.service import keeping
+from rewindd.service import heads, keeping, noticing
 from rewindd.service.holding import holders
-from rewindd.service.own_places import OwnPlaces, inner_tops
+from rewindd.service.own_places import inner_paths
+from rewindd.service.sighting import Leave, sight
 from rewindd.service.state import State, Tree
 from rewindd.store import edits, index, workspaces
 from rewindd.store.database import Connection
 from rewindd.timeline.attribution import owner_of
 from rewindd.tree.look import Look
-from rewindd.tree.observe import New, Observation
+from rewindd.tree.observation import New, Observation, Wanted
 from rewindd.tree.observe import observe as look_at
+from rewindd.tree.watch.dirty import Dirt
 
 #: Rows that go into one transaction of bulk work.
 BATCH_ROWS = 200
@@ -40,40 +43,49 @@ class Change:
     entry: IndexEntry
 
 
-async def observe(
-    state: State, tree: Tree, paths: Iterable[RelPath] | None = None, known: Mapping[RelPath, IndexEntry] | None = None
-) -> list[Missing]:
-    """Looks at every known path and covered directory, or at `paths` and what lies below them; returns what could not be read.
+async def observe(state: State, tree: Tree, paths: Iterable[RelPath] | None = None, *, leave: Leave | None = None) -> list[Missing]:
+    """Looks at all that may have changed, or at `paths` and what is known below them; returns what could not be read.
 
-    Rows and contents are durable on return. `known` narrows what is looked at to a part of the index.
+    Rows and contents are durable on return. `leave` says of changed paths why they keep their last version; they are returned too.
 
     Raises:
         UnknownWorkspace: the root is gone.
         StoreError: the store failed; the log is as it was.
     """
-    known, paths = _outside(inner_tops(state, tree), tree.index if known is None else known, paths)
-    seen, contents, packed = await state.bridge.work(_look, state, tree, paths, known)
+    if paths is not None:
+        seen = await _observe(state, tree, Wanted(trees=tuple(paths)), leave)
+        return [Missing(path=one.path, reason=one.reason) for one in seen.unseen]
+    dirt = await noticing.take(state, tree)
+    left = await observe_dirt(state, tree, dirt, noticing.wanted(tree, dirt), leave)
+    return [Missing(path=path, reason=reason) for path, reason in sorted({**tree.unseen, **left}.items())]
+
+
+async def observe_dirt(state: State, tree: Tree, dirt: Dirt | None, wanted: Wanted, leave: Leave | None = None) -> dict[RelPath, str]:
+    """Looks at what is wanted because of `dirt`, which is put back where that fails; returns what was left. Otherwise as `observe`."""
+    try:
+        seen = await _observe(state, tree, wanted, leave)
+    except BaseException:
+        noticing.put_back(tree, dirt)
+        raise
+    noticing.looked(tree, wanted, seen)
+    return seen.left
+
+
+async def _observe(state: State, tree: Tree, wanted: Wanted, leave: Leave | None) -> Observation:
+    head, seen, contents, packed = await state.bridge.work(_look, state, tree, wanted, leave)
+    await heads.note(state, tree, head)
     if packed is None:
         await keeping.keep(state.bridge, state.blobs, contents)
     remember(state, contents)
-    await _leave_out(state, tree, [path for path in seen.now_left_out if path not in tree.left_out])
+    await _leave_out(state, tree, seen)
     arrived = {one.path for one in seen.new}
     await enter_unknown(state, tree, [one.path for one in seen.unseen if one.path not in arrived])
-    await append(state, tree, _in_parts_that_stand_alone([*_changes(state, tree, seen), *_arrivals(state, tree, seen)]), packed or ())
-    await _let_in(state, tree, arrived & tree.left_out)
+    changes = [*_changes(state, tree, seen), *_arrivals(state, tree, seen), *_endings(tree, seen)]
+    await append(state, tree, _in_parts_that_stand_alone(changes), packed or ())
+    await _strike(state, tree, seen.struck)
     # Last: a directory's signature says that its entries were looked at, and all of what was found in it is written now.
     _refresh(tree, seen)
-    return [Missing(path=one.path, reason=one.reason) for one in seen.unseen]
-
-
-def _outside(
-    inner: Sequence[RelPath], known: Mapping[RelPath, IndexEntry], paths: Iterable[RelPath] | None
-) -> tuple[Mapping[RelPath, IndexEntry], Iterable[RelPath] | None]:
-    """What is to be looked at, without what belongs to workspaces inside."""
-    if not inner:
-        return known, paths
-    left = {path: entry for path, entry in known.items() if not any(path.below(top) for top in inner)}
-    return left, None if paths is None else [path for path in paths if not any(path.below(top) for top in inner)]
+    return seen
 
 
 async def append(state: State, tree: Tree, changes: Sequence[Change], packed: Sequence[keeping.Packed] = ()) -> list[Row]:
@@ -101,14 +113,15 @@ def remember(state: State, contents: Iterable[keeping.Content]) -> None:
 
 
 def _look(
-    state: State, tree: Tree, paths: Iterable[RelPath] | None, known: Mapping[RelPath, IndexEntry]
-) -> tuple[Observation, list[keeping.Content], list[keeping.Packed] | None]:
-    """Returns what is seen, the contents that it has and the index had not, and those packed where they are few."""
+    state: State, tree: Tree, wanted: Wanted, leave: Leave | None
+) -> tuple[GitHead, Observation, list[keeping.Content], list[keeping.Packed] | None]:
+    """Returns git's HEAD, what is seen, the contents that it has and the index had not, and those packed where they are few."""
+    head = heads.look(state, tree)
     with tree.root() as root:
-        seen = look_at(root, known, tree.left_out, paths, OwnPlaces(tree.rules(), state, tree), state.blobs)
+        seen = look_at(sight(state, tree, root, inner_paths(state, tree), leave), wanted)
     found: list[Look | New] = [*seen.changed, *seen.new]
-    contents = [keeping.Content(one.version, one.content) for one in found if not _has_content_of(known.get(one.path), one.version)]
-    return seen, contents, keeping.try_pack(state.blobs, contents)
+    contents = [keeping.Content(one.version, one.content) for one in found if not _has_content_of(tree.index.get(one.path), one.version)]
+    return head, seen, contents, keeping.try_pack(state.blobs, contents)
 
 
 def _has_content_of(entry: IndexEntry | None, version: Version) -> bool:
@@ -210,14 +223,32 @@ async def enter_unknown(state: State, tree: Tree, paths: Iterable[RelPath]) -> N
         tree.index.put(entries)
 
 
-async def _leave_out(state: State, tree: Tree, left: Sequence[RelPath]) -> None:
-    """Notes the names that the rules left in covered directories: when a rule lets one in later, it is first seen, not new."""
+def _endings(tree: Tree, seen: Observation) -> list[Change]:
+    """The rows that end what is known of paths which the rules or limits leave out from now on, and of all below them."""
+    ended = dict.fromkeys(path for top in seen.ended for path in (top, *tree.index.below(top)))
+    return [ending(entry) for path in ended if not isinstance((entry := tree.index[path]).version, Unknown)]
+
+
+def ending(entry: IndexEntry) -> Change:
+    """Returns the row for a path of which nothing is known any more: nothing changed on disk, and no rewind touches it."""
+    after = replace(entry, version=UNKNOWN, signature=None, covered=None)
+    return Change(
+        path=entry.path, before=entry.version, after=UNKNOWN, owner=NOBODY, source=Source.RULES_CHANGED, since=entry.since, entry=after
+    )
+
+
+async def _leave_out(state: State, tree: Tree, seen: Observation) -> None:
+    """Notes the names that are left out: when a rule lets one in later, it is first seen, not new."""
+    left = seen.now_left_out
     if left:
         await state.bridge.transact(lambda db: index.leave_out(db, tree.workspace.id, left))
-        tree.left_out.update(left)
+        tree.left_out.put(left)
+    if tree.watch is not None:
+        for path in seen.ended:
+            tree.watch.forget(path)
 
 
-async def _let_in(state: State, tree: Tree, let_in: set[RelPath]) -> None:
-    if let_in:
-        await state.bridge.transact(lambda db: index.let_in(db, tree.workspace.id, let_in))
-        tree.left_out -= let_in
+async def _strike(state: State, tree: Tree, struck: Set[RelPath]) -> None:
+    if struck:
+        await state.bridge.transact(lambda db: index.let_in(db, tree.workspace.id, struck))
+        tree.left_out.strike(struck)

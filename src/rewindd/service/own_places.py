@@ -1,17 +1,25 @@
 """The workspace's rules, and on top of them what is never the workspace's: the daemon's own directories, and other workspaces."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rewindd.errors import NotPermitted, OutsideWorkspace
 from rewindd.paths import RelPath
 from rewindd.service.state import State, Tree
-from rewindd.tree.ignore import Rules
+from rewindd.tree.rules.book import RuleBook, Rules
+
+OURS = "rewindd's own"
+INSIDE = "a workspace of its own"
 
 
 def inner_tops(state: State, tree: Tree) -> list[RelPath]:
     """Returns the roots of the workspaces inside this one, as its paths."""
     above = f"{tree.workspace.root.rstrip('/')}/"
     return sorted(RelPath(root[len(above) :]) for root in state.roots if root.startswith(above))
+
+
+def inner_paths(state: State, tree: Tree) -> frozenset[RelPath]:
+    """Returns the known paths that belong to workspaces inside this one."""
+    return frozenset(path for top in inner_tops(state, tree) for path in (top, *tree.index.below(top)))
 
 
 class OwnPlaces:
@@ -22,17 +30,22 @@ class OwnPlaces:
         self._root = tree.workspace.root
         self._ours = {*state.own_directories, *state.own_files}
         self._inside = {root for root in state.roots if root.startswith(f"{self._root.rstrip('/')}/")}
+        above = f"{self._root.rstrip('/')}/"
+        ours = dict.fromkeys((place for place in self._ours if place.startswith(above)), OURS)
+        inside = dict.fromkeys(self._inside, INSIDE)
+        self._left = {RelPath(place[len(above) :]): reason for place, reason in (ours | inside).items()}
 
     @property
     def reason(self) -> str | None:
         """Why the rules are not all that they should be; None when they are."""
         return self._inner.reason
 
-    def leaves_out(self, directory: RelPath, names: Sequence[tuple[str, bool]]) -> set[str]:
-        """Returns those of the directory's names that are not captured."""
-        left = self._ours | self._inside
-        ours = {name for name, _ in names if self._absolute(directory.child(name)) in left}
-        return ours | self._inner.leaves_out(directory, names)
+    def leaves_out(self, names: Sequence[tuple[RelPath, bool]]) -> dict[RelPath, str]:
+        """Returns those of the names that are not captured, each with the reason."""
+        if not self._left:
+            return self._inner.leaves_out(names)
+        ours = {path: self._left[path] for path, _ in names if path in self._left}
+        return self._inner.leaves_out([name for name in names if name[0] not in ours]) | ours
 
     def check(self, path: RelPath) -> None:
         """Raises NotPermitted for a path of the daemon's own, OutsideWorkspace for one of a workspace inside this one."""
@@ -45,3 +58,23 @@ class OwnPlaces:
 
     def _absolute(self, path: RelPath) -> str:
         return f"{self._root.rstrip('/')}/{path}"
+
+
+class OwnRules(OwnPlaces):
+    """The workspace's own rules, with what is never its."""
+
+    def __init__(self, state: State, tree: Tree) -> None:
+        super().__init__(tree.rulebook, state, tree)
+        self._book: RuleBook = tree.rulebook
+
+    def moved(self) -> bool:
+        """True when a source of the rules that is no captured file changed."""
+        return self._book.moved()
+
+    def changed(self, rule_files: Iterable[RelPath]) -> None:
+        """These files of rules are different now."""
+        self._book.changed(rule_files)
+
+    def let_in(self, names: Sequence[tuple[RelPath, bool]], old: Mapping[RelPath, bytes]) -> set[RelPath]:
+        """Returns those of the names that the old texts of rule files had left out."""
+        return self._book.let_in(names, old)

@@ -26,9 +26,9 @@ from rewindd.service import keeping, names, positions
 from rewindd.service.conversation import Transcript, transcript_to
 from rewindd.service.places import locate
 from rewindd.service.reading import Contents, timeline_since
-from rewindd.service.sessions import find_or_add
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
+from rewindd.service.workspaces import find_or_add
 from rewindd.store import checkpoints, edits, events, index, sessions, workspaces
 from rewindd.store.database import Connection
 from rewindd.timeline import lines

@@ -9,7 +9,7 @@ from rewindd.errors import AmbiguousCheckpoint, BadRequest, UnknownCheckpoint
 from rewindd.model.ids import CheckpointId
 from rewindd.model.session import Checkpoint, Session
 from rewindd.service.state import State, Tree
-from rewindd.store import checkpoints, edits
+from rewindd.store import checkpoints, edits, heads
 from rewindd.store.database import Connection
 from rewindd.timeline.when import parse as parse_time
 
@@ -57,7 +57,7 @@ async def point(state: State, session: Session, tree: Tree, position: str) -> Po
         if at is None:
             raise BadRequest(f"{timed.group(1)!r} is no time; write @{{10m}}, @{{01:55}} or @{{2026-11-22 01:55}}", field="position")
         at_ns = round(at.timestamp() * 1_000_000) * 1_000  # a float holds microseconds of this millennium exactly
-        return Point(await state.bridge.transact(lambda db: edits.position_at(db, tree.workspace.id, at_ns)), None)
+        return Point(await state.bridge.transact(lambda db: _position_at(db, tree, at_ns)), None)
     if numbered is not None:
         seq = int(numbered.group(1))
         if seq > tree.position:
@@ -104,6 +104,10 @@ def _parent(db: Connection, line: Sequence[Session], checkpoint: Checkpoint) -> 
         return None
     found = (checkpoints.find(db, session.id, wanted) for session in line)
     return next((one for one in found if one is not None and one.seq == checkpoint.base_seq and one.uid != checkpoint.uid), None)
+
+
+def _position_at(db: Connection, tree: Tree, at_ns: int) -> int:
+    return max(edits.position_at(db, tree.workspace.id, at_ns), heads.position_at(db, tree.workspace.id, at_ns))
 
 
 def _ancestor(db: Connection, line: Sequence[Session], steps: int) -> Checkpoint:

@@ -10,7 +10,7 @@ import rewindd
 from rewindd.errors import BadRequest, UnknownSession, UnknownWorkspace
 from rewindd.model.ids import OperationId, SessionId, WorkspaceId
 from rewindd.model.log import Row
-from rewindd.model.session import Session
+from rewindd.model.session import Baseline, Capture, Session, Workspace
 from rewindd.model.versions import DIGEST_BYTES, File, Unknown, Version
 from rewindd.paths import FsText, RelPath
 from rewindd.plan.draft import concerned
@@ -23,17 +23,17 @@ from rewindd.service.observing import observe
 from rewindd.service.places import locate
 from rewindd.service.reading import Contents, timeline_since
 from rewindd.service.save import head_seq
-from rewindd.service.sessions import known
-from rewindd.service.state import State, Tree
+from rewindd.service.state import FirstCapture, State, Tree
+from rewindd.service.workspaces import known
 from rewindd.store import blobs as blob_rows
 from rewindd.store import checkpoints, edits, operations, sessions, workspaces
 from rewindd.store.database import Connection
 from rewindd.store.totals import totals
-from rewindd.timeline.delta import PathDelta, delta, unowned
+from rewindd.timeline.delta import PathDelta, contested, delta, unowned
 from rewindd.timeline.history import Timeline
 
 #: What this version has beyond protocol version 1.
-FEATURES: tuple[str, ...] = ("snapshots", "editing", "legacy")
+FEATURES: tuple[str, ...] = ("snapshots", "workspace", "editing", "windows", "restore", "legacy")
 #: A content is sent in pieces of at most this.
 MAX_CHUNK_BYTES = 8 << 20
 #: Files up to this size come with `show --content`; larger ones are read in pieces.
@@ -44,7 +44,7 @@ async def status(state: State) -> replies.Status:
     """Returns what the daemon is, holds, and had to recover."""
 
     def read(db: Connection) -> tuple[tuple[int, int, int, int], list[replies.WorkspaceInfo], int]:
-        return totals(db), [_workspace(one.id, one.root) for one in known(db)], sessions.count_open(db)
+        return totals(db), [_workspace(state, one) for one in known(db)], sessions.count_open(db)
 
     counted, listed, opened = await state.bridge.transact(read)
     size, blobs, rows, saved = counted
@@ -121,7 +121,8 @@ async def pending(state: State, request: requests.ListPending, session: Session)
         chosen = _chosen(tree, request.paths)
         changes = [one for one in delta(timeline, session.id, base, tree.position) if _is_chosen(one.path, chosen)]
         nobodys = [path for path in unowned(timeline, base) if _is_chosen(path, chosen)]
-    return replies.Changes(changes=await compare(state, changes, patch=request.patch), unowned=len(nobodys))
+        several = [path for path in contested(timeline, session.id, base) if _is_chosen(path, chosen)]
+    return replies.Changes(changes=await compare(state, changes, patch=request.patch), unowned=len(nobodys), contested=len(several))
 
 
 async def diff(state: State, request: requests.Diff, session: Session) -> replies.Changes:
@@ -278,6 +279,36 @@ def _workspace_of(named: str | None, session: Session | None) -> WorkspaceId:
     return session.workspace
 
 
-def _workspace(workspace: WorkspaceId, root: str) -> replies.WorkspaceInfo:
-    baseline = replies.Baseline(state="complete", done=0, total=0)
-    return replies.WorkspaceInfo(id=workspace, root=FsText(root), capture="snapshots", baseline=baseline, watch="off")
+def _workspace(state: State, workspace: Workspace) -> replies.WorkspaceInfo:
+    tree = state.loaded(workspace.id)
+    kept = Capture.SNAPSHOTS if workspace.baseline is Baseline.NONE else Capture.WORKSPACE
+    watch, reason = _watched(state, tree)
+    return replies.WorkspaceInfo(
+        id=workspace.id,
+        root=FsText(workspace.root),
+        capture=kept.value,
+        baseline=_baseline(workspace, tree),
+        watch=watch,
+        watch_reason=reason,
+        scanned_at=render.moment(tree.scanned_at_ns) if tree is not None and tree.scanned_at_ns else None,
+        windows=len(tree.windows) if tree is not None else 0,
+    )
+
+
+def _baseline(workspace: Workspace, tree: Tree | None) -> replies.Baseline:
+    if workspace.baseline is Baseline.RUNNING:
+        first = tree.first if tree is not None and tree.first is not None else FirstCapture()
+        return replies.Baseline(state="running", done=first.done, total=first.total)
+    files = tree.index.files if tree is not None and workspace.baseline is Baseline.COMPLETE else 0
+    return replies.Baseline(state="complete", done=files, total=files)
+
+
+def _watched(state: State, tree: Tree | None) -> tuple[str, str | None]:
+    """How changes of a workspace are noticed, and why not better."""
+    if tree is not None and tree.watch is not None:
+        return tree.watch.health.state, tree.watch.health.reason
+    if state.feed is None:
+        return "off", "turned off" if not state.capture.watch else "inotify gives no instance"
+    if tree is not None and tree.workspace.baseline is not Baseline.NONE and state.active(tree.workspace.id):
+        return "off", "not looked at yet"
+    return "idle", None

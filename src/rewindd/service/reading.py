@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from rewindd.model.log import Row
 from rewindd.model.versions import File, Symlink, Version
 from rewindd.paths import RelPath
 from rewindd.service.state import State, Tree
@@ -27,10 +28,24 @@ def timeline(db: Connection, tree: Tree, seq: int) -> Timeline:
     workspace = tree.workspace.id
     later = edits.since(db, workspace, seq)
     touched = {row.path for row in later} | edits.paths_toggled_since(db, workspace, seq)
-    wanted = touched | {parent for path in touched for parent in _above(path)}
-    rows = edits.of_paths(db, workspace, wanted, until=seq) + [row for row in later if row.path in wanted]
+    wanted = _with_above(touched)
+    return _timeline(db, tree, wanted, edits.of_paths(db, workspace, wanted, until=seq) + [row for row in later if row.path in wanted])
+
+
+def timeline_of(db: Connection, tree: Tree, paths: Iterable[RelPath]) -> Timeline:
+    """Returns the complete log of these paths, and of the directories above them."""
+    wanted = _with_above(paths)
+    return _timeline(db, tree, wanted, edits.of_paths(db, tree.workspace.id, wanted))
+
+
+def _timeline(db: Connection, tree: Tree, paths: set[RelPath], rows: list[Row]) -> Timeline:
     written = operations.positions(db, {row.operation for row in rows if row.operation is not None})
-    return Timeline(rows, edits.toggles_of_paths(db, workspace, wanted), written, tree.index, tree.position)
+    return Timeline(rows, edits.toggles_of_paths(db, tree.workspace.id, paths), written, tree.index, tree.position)
+
+
+def _with_above(paths: Iterable[RelPath]) -> set[RelPath]:
+    below = set(paths)
+    return below | {parent for path in below for parent in _above(path)}
 
 
 def _above(path: RelPath) -> Iterator[RelPath]:

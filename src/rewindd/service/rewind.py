@@ -1,29 +1,26 @@
 """Rewind, undo, redo: what the session's work, or the whole workspace, is taken back to."""
 
 import shlex
-from dataclasses import dataclass, replace
-from time import time_ns
+from dataclasses import replace
 
-from rewindd.errors import BadRequest, Conflict, HeadMoved, NothingToUndo, StoreError
+from rewindd.errors import BadRequest, NothingToUndo
 from rewindd.model.conversation import Stats
+from rewindd.model.githead import moved
 from rewindd.model.ids import OperationId
 from rewindd.model.log import OnConflict, OperationKind, OperationStatus, Restore, Scope
 from rewindd.model.operation import Operation
 from rewindd.model.session import Checkpoint, Head, Session
 from rewindd.plan import draft
-from rewindd.plan.settle import NOTHING
-from rewindd.protocol import wire
 from rewindd.protocol.requests import Redo, Rewind, Undo
-from rewindd.service import deciding, keeping, names, positions
-from rewindd.service.applying import begin, carry_out, close, sync
-from rewindd.service.comparing import compare
+from rewindd.service import positions
 from rewindd.service.conversation import check_base
-from rewindd.service.deciding import Decided, decide, left_behind, steps_of
+from rewindd.service.deciding import Decided, decide, left_behind
+from rewindd.service.heads import moved_since
 from rewindd.service.locking import locked
 from rewindd.service.observing import observe
+from rewindd.service.operating import Wish, no_files, operate, operation_of
 from rewindd.service.places import locate
-from rewindd.service.recover import give_up
-from rewindd.service.save import Standing, Tail, automatic, pending_deltas, tail_of
+from rewindd.service.save import tail_of
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.service.words import choice
@@ -34,23 +31,10 @@ from rewindd.timeline.history import Timeline
 ALL = (Restore.FILES, Restore.CONVERSATION, Restore.STATS)
 #: Checkpoints among which the newest save is looked for: automatic ones come one an operation.
 RECENT = 1000
-#: Checkpoints among which one is looked for that already names a tail.
-NAMED = 8
 _EXTERNAL = "external"
 _DONE = (OperationStatus.APPLIED, OperationStatus.DONE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish:
-    """What was asked, whichever of the three it is: the operation as it would be recorded, and how to answer."""
-
-    operation: Operation
-    decided: Decided
-    tail: Tail
-    target: Checkpoint | None
-    dry_run: bool
-    plan: str | None
-    tail_label: str
+#: What is taken back first, not what took something back.
+_FORTH = (OperationKind.REWIND, OperationKind.RESTORE)
 
 
 async def rewind(state: State, request: Rewind, session: Session, turn: Turn) -> bytes:
@@ -58,6 +42,7 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
 
     Raises:
         Conflict: somebody's work is in the way, or a path cannot be restored; nothing was touched.
+        GitHeadMoved: git's HEAD is another than at the position, and `across_head` was not said.
         HeadMoved: the session, or the plan that the caller was shown, is not so any more.
         UnknownCheckpoint, AmbiguousCheckpoint: see `positions`.
     """
@@ -73,10 +58,14 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
             stand = _stand_at(session, target, parent, before=request.before)
             seq = target.base_seq if request.before else target.seq
         await observe(state, tree)
+        heads = await moved_since(state, tree, seq) if Restore.FILES in parts else None
+        if heads is not None and not (request.across_head or request.dry_run):
+            raise moved(heads.then, heads.now)
         aim = _aim(request, session, tree, seq)
         tail = await tail_of(state, tree, session, seq)
-        decided = await _decide_files(state, tree, tail.timeline, aim, request) if Restore.FILES in parts else _no_files()
-        operation = _operation(session, tree, turn, OperationKind.REWIND, aim.scope, decided)
+        decided = await _decide_files(state, tree, tail.timeline, aim, request) if Restore.FILES in parts else no_files()
+        decided = replace(decided, git_heads=heads)
+        operation = operation_of(session, tree, turn, OperationKind.REWIND, aim.scope, decided)
         operation = replace(
             operation,
             paths=aim.paths if Restore.FILES in parts else (),
@@ -84,7 +73,7 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
             to_head=stand[0] if Restore.CONVERSATION in parts else session.head,
             to_stats=stand[1] if Restore.STATS in parts else session.stats,
         )
-        wish = _Wish(
+        wish = Wish(
             operation=operation,
             decided=decided,
             tail=tail,
@@ -93,7 +82,7 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
             plan=request.plan,
             tail_label=f"before rewind to {target.id if target is not None else request.position}",
         )
-        return await _do(state, tree, session, turn, wish)
+        return await operate(state, tree, session, turn, wish)
 
 
 async def undo(state: State, request: Undo, session: Session, turn: Turn) -> bytes:
@@ -108,7 +97,7 @@ async def undo(state: State, request: Undo, session: Session, turn: Turn) -> byt
     if chosen is None:
         raise NothingToUndo(await _no_rewind(state, session), session=session.id)
     kind = OperationKind.REDO if chosen.kind is OperationKind.UNDO else OperationKind.UNDO
-    return await _take_back(state, session, turn, chosen, kind, request.on_conflict, dry_run=request.dry_run)
+    return await _take_back(state, session, turn, chosen, kind, request, only_touched=_is_restore(found, chosen))
 
 
 async def redo(state: State, request: Redo, session: Session, turn: Turn) -> bytes:
@@ -123,65 +112,39 @@ async def redo(state: State, request: Redo, session: Session, turn: Turn) -> byt
     chosen = _to_redo([one for one in found if one.status in _DONE], saved)
     if chosen is None:
         raise NothingToUndo(f"session {session.id!r} has no undo to redo; a new save or rewind ends redo", session=session.id)
-    return await _take_back(state, session, turn, chosen, OperationKind.REDO, request.on_conflict, dry_run=request.dry_run)
+    return await _take_back(state, session, turn, chosen, OperationKind.REDO, request, only_touched=_is_restore(found, chosen))
 
 
 async def _take_back(
-    state: State, session: Session, turn: Turn, chosen: Operation, kind: OperationKind, on_conflict: str, *, dry_run: bool
+    state: State, session: Session, turn: Turn, chosen: Operation, kind: OperationKind, request: Undo | Redo, *, only_touched: bool
 ) -> bytes:
     tree = await state.tree(session.workspace)
     async with locked(state, tree):
         await observe(state, tree)
         tail = await tail_of(state, tree, session, chosen.at - 1)
-        decided = _no_files()
+        decided = no_files()
         if chosen.paths != ():
-            drafts = draft.undo(tail.timeline, session.id, chosen.at, chosen.paths, f"as before the {chosen.kind.value}")
-            decided = await decide(state, tree, tail.timeline, drafts, choice(OnConflict, on_conflict, "on_conflict"))
+            about = () if only_touched else chosen.paths
+            drafts = draft.undo(tail.timeline, session.id, chosen.at, about, f"as before the {chosen.kind.value}")
+            decided = await decide(state, tree, tail.timeline, drafts, choice(OnConflict, request.on_conflict, "on_conflict"))
         operation = replace(
-            _operation(session, tree, turn, kind, chosen.scope, decided),
+            operation_of(session, tree, turn, kind, chosen.scope, decided),
             paths=chosen.paths,
             checkpoint=chosen.from_head.checkpoint,
             undoes=chosen.id,
             to_head=chosen.from_head if chosen.to_head != chosen.from_head else session.head,
             to_stats=chosen.from_stats if chosen.to_stats != chosen.from_stats else session.stats,
         )
-        wish = _Wish(
-            operation=operation, decided=decided, tail=tail, target=None, dry_run=dry_run, plan=None, tail_label=f"before {kind.value}"
+        wish = Wish(
+            operation=operation,
+            decided=decided,
+            tail=tail,
+            target=None,
+            dry_run=request.dry_run,
+            plan=None,
+            tail_label=f"before {kind.value}",
         )
-        return await _do(state, tree, session, turn, wish)
-
-
-async def _do(state: State, tree: Tree, session: Session, turn: Turn, wish: _Wish) -> bytes:
-    """Answers a dry run; else carries the operation out, from its record to its answer, and leaves the syncing for later."""
-    settled = wish.decided.settled
-    if wish.dry_run:
-        return wire.encode_reply(deciding.result(wish.decided, wish.operation, wish.target, None))
-    if wish.plan is not None and wish.plan != settled.plan:
-        raise HeadMoved("the workspace is not as it was when that plan was made; look at a new plan", plan=settled.plan)
-    if settled.conflicts:
-        listed = [{"path": str(one.path), "reason": one.reason} for one in settled.conflicts]
-        first = settled.conflicts[0]
-        raise Conflict(
-            f"{len(listed)} path(s) in conflict, first {str(first.path)!r}: {first.reason}; nothing was touched. "
-            "`--on-conflict keep` leaves them, `overwrite` takes them back all the same",
-            conflicts=listed,
-        )
-    operation, steps = wish.operation, steps_of(tree, settled.decisions)
-    tail = await _automatic(state, tree, session, wish.tail, wish.tail_label)
-    await keeping.keep(state.bridge, state.blobs, wish.decided.made)
-    await begin(state, operation, steps, turn.digest, tail)
-    tree.interrupted = True
-    try:
-        outcomes = await carry_out(state, tree, operation, steps)
-        reply = deciding.result(wish.decided, operation, wish.target, outcomes)
-        answer = await close(state, tree, operation, steps, outcomes, lambda db: turn.keep(db, reply))
-    except StoreError:
-        if tree.interrupted:
-            await give_up(state, tree, operation)
-        raise
-    state.stood(session, operation.to_head, operation.to_stats)
-    state.later(lambda: sync(state, tree, operation, steps))
-    return answer
+        return await operate(state, tree, session, turn, wish)
 
 
 async def _decide_files(state: State, tree: Tree, timeline: Timeline, aim: draft.Aim, request: Rewind) -> Decided:
@@ -191,26 +154,6 @@ async def _decide_files(state: State, tree: Tree, timeline: Timeline, aim: draft
     chosen = draft.concerned(timeline.paths, aim.paths)
     left = left_behind(timeline, aim.seq, decided.settled.decisions, chosen, _command(request))
     return replace(decided, left=left)
-
-
-async def _automatic(state: State, tree: Tree, session: Session, tail: Tail, label: str) -> Checkpoint | None:
-    """The automatic checkpoint, where something would otherwise lose its name: pending rows, unsaved events or statistics."""
-    head = tail.head
-    event, stats = (head.event, head.stats) if head is not None else (None, Stats(start_time_ns=session.stats.start_time_ns))
-    said = (event, stats) != (session.head.event, session.stats)
-    if (not said and not tail.deltas) or await _is_named(state, tree, session):
-        return None
-    return automatic(session, tree, Standing(tail.base_seq, await compare(state, tail.deltas)), label)
-
-
-async def _is_named(state: State, tree: Tree, session: Session) -> bool:
-    """True when one of the newest automatic checkpoints is just where the session stands, as after an undo."""
-    recent = await state.bridge.transact(lambda db: checkpoints.of_session(db, session.id, NAMED))
-    stands = (session.head.checkpoint, session.head.event, session.stats)
-    for one in recent:
-        if one.automatic and (one.parent, one.event, one.stats) == stands and not await pending_deltas(state, tree, session, one.seq):
-            return True
-    return False
 
 
 def _to_undo(done: list[Operation], named: str | None) -> Operation | None:
@@ -229,7 +172,7 @@ def _to_undo(done: list[Operation], named: str | None) -> Operation | None:
             undone[taken_back.undoes] = False
     candidates = [one for one in done if not undone.get(one.id)]
     if named is None:
-        return next((one for one in reversed(candidates) if one.kind is OperationKind.REWIND), None)
+        return next((one for one in reversed(candidates) if one.kind in _FORTH), None)
     found = by_id.get(OperationId(named))
     while found is not None and found.kind is OperationKind.REDO and found.undoes is not None:
         undo_before = by_id.get(found.undoes)
@@ -237,11 +180,19 @@ def _to_undo(done: list[Operation], named: str | None) -> Operation | None:
     return found if found in candidates else None
 
 
+def _is_restore(found: list[Operation], chosen: Operation) -> bool:
+    """True when an operation is a restore, or takes one back, or that: it was about the paths that it touched, and no others."""
+    by_id = {one.id: one for one in found}
+    while chosen.undoes is not None and chosen.undoes in by_id:
+        chosen = by_id[chosen.undoes]
+    return chosen.kind is OperationKind.RESTORE
+
+
 def _to_redo(done: list[Operation], saved: int) -> Operation | None:
     """The newest undo that is not redone, if neither a rewind nor a save came after it."""
     redone = {one.undoes for one in done if one.kind is OperationKind.REDO}
     for one in reversed(done):
-        if one.kind is OperationKind.REWIND:
+        if one.kind in _FORTH:
             return None
         if one.kind is OperationKind.UNDO and one.id not in redone:
             return one if saved < one.at else None
@@ -295,33 +246,8 @@ def _aim(request: Rewind, session: Session, tree: Tree, seq: int) -> draft.Aim:
     )
 
 
-def _operation(session: Session, tree: Tree, turn: Turn, kind: OperationKind, scope: Scope, decided: Decided) -> Operation:
-    return Operation(
-        id=OperationId(names.operation_id()),
-        workspace=tree.workspace.id,
-        session=session.id,
-        kind=kind,
-        scope=scope,
-        status=OperationStatus.APPLYING,
-        at=0,
-        paths=None,
-        checkpoint=None,
-        undoes=None,
-        from_head=session.head,
-        from_stats=session.stats,
-        to_head=session.head,
-        to_stats=session.stats,
-        plan=decided.settled.plan,
-        key=turn.request.key,
-        created_at_ns=time_ns(),
-    )
-
-
-def _no_files() -> Decided:
-    return Decided(NOTHING)
-
-
 def _command(request: Rewind) -> str:
     """The command that takes nobody's changes back too, as it is typed in a shell in the workspace's root."""
     words = ["rewindctl", "rewind", request.position, *(["--before"] if request.before else []), "--also", "external"]
+    words += ["--across-head"] if request.across_head else []
     return shlex.join([*words, "--", *request.paths] if request.paths else words)

@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from rewindd.errors import RewinddError
 from rewindd.model.capture import CaptureSettings
+from rewindd.service import background, windows
 from rewindd.service.bridge import Bridge
 from rewindd.service.dispatch import KEPT_NS, Service
 from rewindd.service.recover import recover_all
@@ -20,6 +21,7 @@ from rewindd.service.state import State
 from rewindd.store import answers
 from rewindd.store.blobs import Blobs
 from rewindd.store.thread import StoreThread
+from rewindd.tree.watch.feed import Feed
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +46,21 @@ async def running(
         await to_thread.run_sync(blobs.sweep)
         home, data, runtime = await to_thread.run_sync(_real, "~", data_dir, runtime_dir)
         state = State(Bridge(store), blobs, data_dir=data, socket=socket, runtime_dir=runtime, home=home, capture=capture)
+        state.feed = await to_thread.run_sync(_feed) if capture.watch else None
         await state.load_sessions()
         await recover_all(state)
         async with anyio.create_task_group() as group:
             state.later = partial(_start, group)
             housekeeping = anyio.CancelScope()
-            group.start_soon(_prune, state, housekeeping)
-            yield Service(state, os.getpid(), on_stop)
+            group.start_soon(_keep_house, state, housekeeping)
+            async with anyio.create_task_group() as guards:
+                state.meanwhile = partial(_start, guards)
+                yield Service(state, os.getpid(), on_stop)
+                await windows.end_all(state)
+                guards.cancel_scope.cancel()
             housekeeping.cancel()
+        if state.feed is not None:
+            state.feed.close()
     finally:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(store.close)
@@ -74,11 +83,27 @@ async def _carefully(work: Callable[[], Awaitable[None]]) -> None:
         log.warning("later work failed, it is done again at the next start: %s", exc)
 
 
-async def _prune(state: State, scope: anyio.CancelScope) -> None:
-    """Forgets kept answers after a day, from time to time."""
+def _feed() -> Feed | None:
+    """The change feed; None where inotify gives none: then everything is looked at instead."""
+    try:
+        return Feed()
+    except OSError as exc:
+        log.warning("changes cannot be watched (%s); whole trees are looked at instead", exc)
+        return None
+
+
+async def _keep_house(state: State, scope: anyio.CancelScope) -> None:
+    """What goes on while nobody asks."""
     with scope:
-        while True:
-            prune = partial(answers.prune, before_ns=time_ns() - KEPT_NS, limit=PRUNE_ROWS)
-            while await state.bridge.transact(prune, bulk=True) == PRUNE_ROWS:
-                continue
-            await anyio.sleep(PRUNE_S)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_prune, state)
+            group.start_soon(background.watch, state)
+
+
+async def _prune(state: State) -> None:
+    """Forgets kept answers after a day, from time to time."""
+    while True:
+        prune = partial(answers.prune, before_ns=time_ns() - KEPT_NS, limit=PRUNE_ROWS)
+        while await state.bridge.transact(prune, bulk=True) == PRUNE_ROWS:
+            continue
+        await anyio.sleep(PRUNE_S)

@@ -6,15 +6,15 @@ from time import time_ns
 from rewindd.errors import AlreadyExists, BadRequest
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import MAX_LABEL_CHARS, CheckpointId, EventId, check_chosen
-from rewindd.model.log import IndexEntry
 from rewindd.model.session import Checkpoint, Head, Missing, Session
+from rewindd.model.window import WindowKind
 from rewindd.paths import ROOT, RelPath
 from rewindd.protocol import replies
 from rewindd.protocol.requests import Save
-from rewindd.service import names, positions, render
+from rewindd.service import baseline, names, positions, render
 from rewindd.service.comparing import compare, totals
 from rewindd.service.conversation import check_base, counted, parse
-from rewindd.service.holding import drop, holder, of_session
+from rewindd.service.holding import drop, end_windows, of_session, why_left, windows_of
 from rewindd.service.locking import locked
 from rewindd.service.observing import observe
 from rewindd.service.reading import timeline, timeline_since
@@ -25,7 +25,6 @@ from rewindd.store import claims as claim_rows
 from rewindd.store.database import Connection
 from rewindd.timeline.delta import PathDelta, delta
 from rewindd.timeline.history import Timeline
-from rewindd.tree.look import Hasher, Look, look
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +57,12 @@ async def save(state: State, request: Save, session: Session, turn: Turn) -> byt
     chosen = check_chosen("checkpoint id", request.id) if request.id is not None else None
     added, stats = parse(request.events), counted(session.stats, request.events, request.stats)
     tree = await state.tree(session.workspace)
+    if request.wait:
+        await baseline.wait(state, tree, at_most_s=None, report=turn.report)
     async with locked(state, tree):
         if chosen is not None:
             await _check_free(state, session, CheckpointId(chosen))
-        missing = _gap(request.missed) + await look_for(state, tree, session)
+        missing = _gap(request.missed) + await look_for(state, tree, session) + baseline.missing(tree)
         stand = await standing(state, tree, session)
         claims = of_session(tree, session.id)
 
@@ -77,23 +78,19 @@ async def save(state: State, request: Save, session: Session, turn: Turn) -> byt
 
         answer, head = await state.bridge.transact(write)
         drop(tree, claims)
+        end_windows(state, tree, windows_of(tree, session.id, WindowKind.COMMAND))
     state.stood(session, head, stats)
     return answer
 
 
 async def look_for(state: State, tree: Tree, session: Session) -> list[Missing]:
     """Observes what no other session holds; returns what could not be read, and what others hold and changed."""
-    others: dict[RelPath, IndexEntry] = {}
-    mine: dict[RelPath, IndexEntry] = {}
-    if any(claim.session != session.id for held in tree.claims.values() for claim in held):
-        for path, entry in tree.index.items():
-            held_by = holder(state, tree, path)
-            (mine if held_by in (None, session.id) else others)[path] = entry
-    missing = await observe(state, tree, known=mine if others else None)
-    if others:
-        changed = await state.bridge.work(_changed, tree, list(others.values()))
-        missing += [Missing(path=path, reason=f"held by session {holder(state, tree, path)}") for path in changed]
-    return sorted(missing, key=lambda one: one.path)
+
+    def leave(path: RelPath) -> str | None:
+        return why_left(state, tree, session.id, path)
+
+    others = any(claim.session != session.id for held in tree.claims.values() for claim in held) or tree.windows
+    return await observe(state, tree, leave=leave if others else None)
 
 
 async def standing(state: State, tree: Tree, session: Session) -> Standing:
@@ -178,9 +175,3 @@ async def _check_free(state: State, session: Session, chosen: CheckpointId) -> N
 def _check_label(label: str | None) -> None:
     if label is not None and (not label.strip() or len(label) > MAX_LABEL_CHARS or "\0" in label):
         raise BadRequest(f"a label has 1 to {MAX_LABEL_CHARS} characters", field="label")
-
-
-def _changed(tree: Tree, entries: list[IndexEntry]) -> list[RelPath]:
-    with tree.root() as root:
-        found = [(entry, look(root, entry.path, entry, Hasher(), keep_bytes=0)) for entry in entries]
-    return [entry.path for entry, seen in found if isinstance(seen, Look) and seen.version != entry.version]

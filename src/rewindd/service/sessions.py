@@ -7,23 +7,24 @@ from time import time_ns
 from rewindd.errors import AlreadyExists, BadRequest, UnknownSession, UnknownWorkspace
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import SessionId, WorkspaceId, check_chosen
-from rewindd.model.session import Attribution, Capture, Head, Session, Workspace
+from rewindd.model.session import Attribution, Baseline, Capture, Head, Session, Workspace
 from rewindd.paths import FsText
 from rewindd.protocol import replies
 from rewindd.protocol.requests import CloseSession, ListSessions, OpenSession, ShowSession
-from rewindd.service import names, places, render
-from rewindd.service.holding import drop
+from rewindd.service import baseline, heads, names, render
+from rewindd.service.holding import drop, end_windows, windows_of
 from rewindd.service.locking import locked
-from rewindd.service.nesting import leave_to
 from rewindd.service.observing import observe
-from rewindd.service.state import State
+from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
+from rewindd.service.workspaces import find_or_add, holding
 from rewindd.store import claims as claim_rows
 from rewindd.store import sessions as rows
 from rewindd.store import workspaces
 from rewindd.store.database import Connection
 
 DEFAULT_AGENT = "agent"
+DEFAULT_CAPTURE = Capture.WORKSPACE
 
 
 async def open_session(state: State, request: OpenSession, turn: Turn) -> bytes:
@@ -31,23 +32,28 @@ async def open_session(state: State, request: OpenSession, turn: Turn) -> bytes:
 
     Raises:
         UnknownWorkspace, RefusedRoot: see `places`.
-        AlreadyExists: the id is another workspace's or another agent's.
+        AlreadyExists: the id is another workspace's or another agent's, or the workspace's directory was replaced (see `workspaces`).
     """
     chosen = _choices(request)
     async with state.opening:
-        workspace = await find_or_add(state, request.directory, request.device, request.inode, exact=request.exact)
-        if request.id is not None and (known := await _find(state, SessionId(check_chosen("session id", request.id)))):
+        known = None if request.id is None else await _find(state, SessionId(check_chosen("session id", request.id)))
+        capture = chosen[0] or (known.capture if known is not None else DEFAULT_CAPTURE)
+        place = (request.directory, request.device, request.inode)
+        workspace = await find_or_add(state, *place, exact=request.exact, capture=capture, replaced=request.replaced)
+        if known is not None:
             return await _again(state, known, workspace, request, turn)
         if request.parent is not None:
             await state.session(request.parent)
         tree = await state.tree(workspace.id)
+        await _look_first(state, tree)
+        await heads.look_and_note(state, tree)
         now = time_ns()
         session = Session(
             id=SessionId(request.id or names.session_id()),
             workspace=workspace.id,
             agent=request.agent or DEFAULT_AGENT,
             parent=SessionId(request.parent) if request.parent is not None else None,
-            capture=chosen[0] or Capture.SNAPSHOTS,
+            capture=capture,
             attribution=chosen[1] or Attribution.DECLARED,
             imported=False,
             start_seq=tree.position,
@@ -65,7 +71,20 @@ async def open_session(state: State, request: OpenSession, turn: Turn) -> bytes:
 
         answer = await state.bridge.transact(write)
         state.remember(session)
+        await _capture(state, tree, session)
         return answer
+
+
+async def _look_first(state: State, tree: Tree) -> None:
+    """Observes a workspace that is captured: what changed until now is not the new session's."""
+    if tree.workspace.baseline is Baseline.COMPLETE:
+        async with locked(state, tree):
+            await observe(state, tree)
+
+
+async def _capture(state: State, tree: Tree, session: Session) -> None:
+    if session.capture is Capture.WORKSPACE and not session.imported:
+        await baseline.want(state, tree)
 
 
 async def list_sessions(state: State, request: ListSessions) -> replies.Sessions:
@@ -73,7 +92,8 @@ async def list_sessions(state: State, request: ListSessions) -> replies.Sessions
     found: Workspace | None = None
     chosen: list[WorkspaceId | None] = [None]
     if request.directory is not None:
-        found, chosen = await state.bridge.transact(lambda db: _around(db, request.directory or ""))
+        found = await holding(state, request.directory)
+        chosen = await state.bridge.transact(lambda db: _entries(db, found))
     listed = await state.bridge.transact(lambda db: [one for each in chosen for one in rows.of_workspace(db, each, closed=request.all)])
     listed.sort(key=lambda one: one.opened_at_ns)
     entries = {workspace.id: workspace for workspace in await state.bridge.transact(workspaces.all_of)}
@@ -92,9 +112,10 @@ async def close_session(state: State, request: CloseSession, session: Session, t
     tree = await state.tree(session.workspace)
     async with locked(state, tree):
         held = [claim for listed in tree.claims.values() for claim in listed if claim.session == session.id]
-        if held:
+        windows = windows_of(tree, session.id)
+        if held or windows:
             with suppress(UnknownWorkspace):  # a session ends also where its workspace did
-                await observe(state, tree, [claim.path for claim in held])
+                await observe(state, tree, None if windows else [claim.path for claim in held])
         closed = replace(session, closed_at_ns=session.closed_at_ns or time_ns())
         reply = replies.SessionReply(session=render.session(closed, tree.workspace))
 
@@ -105,74 +126,17 @@ async def close_session(state: State, request: CloseSession, session: Session, t
 
         answer = await state.bridge.transact(write)
         drop(tree, held)
+        end_windows(state, tree, windows)
         state.remember(closed)
         return answer
 
 
-async def find_or_add(state: State, directory: str, device: int | None, inode: int | None, *, exact: bool) -> Workspace:
-    """Returns the workspace of a directory, made if there is none; called under `state.opening`."""
-    place = await state.bridge.work(places.look, directory, device, inode)
-    places.refuse(place.root, state.home, state.own_directories)
-    top = None if exact else await state.bridge.work(places.repository_top, place.root, state.home)
-    enclosing = await state.bridge.transact(lambda db: _enclosing(db, place.root))
-    if enclosing is not None and (top is None or not top.startswith(f"{enclosing.root}/")):
-        return await _present(state, enclosing)
-    root = place if top is None or _refused(top, state) else await state.bridge.work(places.look, top, None, None)
-    return await _at(state, root)
-
-
-async def _present(state: State, enclosing: Workspace) -> Workspace:
-    """The enclosing workspace, after a look whether its root is still the directory it was."""
-    place = await state.bridge.work(places.look, enclosing.root, None, None)
-    if place.is_root_of(enclosing):
-        return enclosing
-    return await _at(state, place)
-
-
-async def _at(state: State, place: places.Place) -> Workspace:
-    """The workspace whose root is this very directory: found by device and inode, also when it was moved; else a new one."""
-
-    def write(db: Connection) -> tuple[Workspace, list[Workspace]]:
-        listed = known(db)
-        same = next((workspace for workspace in listed if place.is_root_of(workspace)), None)
-        if same is not None and same.root != place.root:
-            workspaces.move(db, same.id, place.root)
-        if same is not None:
-            return replace(same, root=place.root), []
-        new = Workspace(
-            id=WorkspaceId(names.workspace_id()), root=place.root, device=place.device, inode=place.inode, born_ns=place.born_ns
-        )
-        workspaces.add(db, new, time_ns())
-        return new, [outer for outer in listed if place.root.startswith(f"{outer.root.rstrip('/')}/")]
-
-    found, around = await state.bridge.transact(write)
-    for outer in around:
-        await leave_to(state, found, outer)
-    state.moved(found)
-    return found
-
-
-def _around(db: Connection, directory: str) -> tuple[Workspace | None, list[WorkspaceId | None]]:
-    """The workspace that holds a directory, and the entries whose sessions are its: itself, and what was imported into it."""
-    found = _enclosing(db, directory)
-    if found is None:
-        return None, []
-    return found, [one.id for one in workspaces.all_of(db) if one.id == found.id or (names.is_import(one.id) and one.root == found.root)]
-
-
-def known(db: Connection) -> list[Workspace]:
-    """Returns the workspaces that are kept; not the entries that hold imported checkpoints."""
-    return [workspace for workspace in workspaces.all_of(db) if not names.is_import(workspace.id)]
-
-
-def _enclosing(db: Connection, directory: str) -> Workspace | None:
-    """The workspace nearest around a directory, by path; of several with one root the newest."""
-    holding = [w for w in known(db) if directory == w.root or directory.startswith(f"{w.root.rstrip('/')}/")]
-    return max(enumerate(holding), key=lambda pair: (len(pair[1].root), pair[0]))[1] if holding else None
-
-
-def _refused(top: str, state: State) -> bool:
-    return top == state.home or top == "/" or state.home.startswith(f"{top.rstrip('/')}/")
+def _entries(db: Connection, workspace: Workspace | None) -> list[WorkspaceId | None]:
+    """The entries whose sessions are a workspace's: itself, and what was imported into it."""
+    if workspace is None:
+        return []
+    imported = [one.id for one in workspaces.all_of(db) if names.is_import(one.id) and one.root == workspace.root]
+    return [workspace.id, *imported]
 
 
 async def _find(state: State, session: SessionId) -> Session | None:
@@ -189,6 +153,8 @@ async def _again(state: State, known: Session, workspace: Workspace, request: Op
     if request.agent is not None and request.agent != known.agent:
         raise AlreadyExists(f"session {known.id!r} is {known.agent!r}'s; choose another id", session=known.id)
     capture, attribution = _choices(request)
+    tree = await state.tree(workspace.id)
+    await _look_first(state, tree)
     session = replace(
         known, closed_at_ns=None, last_seen_at_ns=time_ns(), capture=capture or known.capture, attribution=attribution or known.attribution
     )
@@ -200,12 +166,11 @@ async def _again(state: State, known: Session, workspace: Workspace, request: Op
 
     answer = await state.bridge.transact(write)
     state.remember(session)
+    await _capture(state, tree, session)
     return answer
 
 
 def _choices(request: OpenSession) -> tuple[Capture | None, Attribution | None]:
-    if request.capture == Capture.WORKSPACE.value:
-        raise BadRequest("capture=workspace is not in this version; use capture=snapshots", field="capture")
     try:
         return (
             None if request.capture is None else Capture(request.capture),

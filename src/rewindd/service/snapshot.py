@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from time import time_ns
 
 from rewindd.errors import BadRequest, OutsideWorkspace
+from rewindd.model.capture import LeftOut
 from rewindd.model.log import IndexEntry
 from rewindd.model.session import Claim, Session
 from rewindd.model.versions import ABSENT, Absent, Directory, File, Unknown
@@ -23,9 +24,9 @@ from rewindd.service.turn import Turn
 from rewindd.store import claims as claim_rows
 from rewindd.store import index, sessions, workspaces
 from rewindd.store.database import Connection
-from rewindd.tree.ignore import NoRules
 from rewindd.tree.look import Look, Unseen, look
-from rewindd.tree.observe import LeftOut, survey
+from rewindd.tree.rules.book import NoRules
+from rewindd.tree.survey import survey
 
 #: Paths and bytes of a directory that are read before they are committed: bounds memory, and lets others in between.
 BATCH_LOOKS = 200
@@ -59,9 +60,11 @@ class _Gathered:
     fresh: _Fresh = field(default_factory=_Fresh)
 
 
-def _is_uncovered(entry: IndexEntry | None) -> bool:
-    """True for a directory whose entries were not looked at."""
-    return entry is not None and isinstance(entry.version, Directory) and entry.covered is None
+def _is_uncovered(tree: Tree, entry: IndexEntry | None) -> bool:
+    """True for a directory of which not all entries were looked at."""
+    if entry is None or not isinstance(entry.version, Directory):
+        return False
+    return entry.covered is None or (tree.first is not None and any(path.below(entry.path) for path in tree.first.missing))
 
 
 async def snapshot(state: State, request: TakeSnapshot, session: Session, turn: Turn) -> bytes:
@@ -130,7 +133,7 @@ async def _gather(
     unseen = {one.path: one.reason for one in await observe(state, tree, found)} if found else {}
     gathered, now = _Gathered(), time_ns()
     gathered.fresh = await _first_look(state, tree, paths)
-    if any(_is_uncovered(gathered.fresh.entry(tree, path)) for path in paths) or len(gathered.fresh.changes) > BATCH_LOOKS:
+    if any(_is_uncovered(tree, gathered.fresh.entry(tree, path)) for path in paths) or len(gathered.fresh.changes) > BATCH_LOOKS:
         # Directories are kept in parts, and what stands above them comes first. A few files wait for the last transaction.
         await _keep_fresh(state, tree, gathered)
     for path in paths:
@@ -140,7 +143,7 @@ async def _gather(
             gathered.skipped.append(replies.PathReason(path=path, reason=gathered.fresh.unseen[path]))
         elif path in gathered.fresh.looked_at and entry is not None and not isinstance(entry.version, Directory):
             gathered.kept.append(_kept(entry))
-        elif entry is None or _is_uncovered(entry) or (no_ignore and isinstance(entry.version, Directory)):
+        elif entry is None or _is_uncovered(tree, entry) or (no_ignore and isinstance(entry.version, Directory)):
             if entry is not None and path != ROOT:
                 gathered.kept.append(_kept(entry))
             await _keep_directory(state, tree, path, gathered, turn, no_ignore=no_ignore)
@@ -191,15 +194,15 @@ async def _keep_fresh(state: State, tree: Tree, gathered: _Gathered) -> None:
 
 
 async def _keep_directory(state: State, tree: Tree, top: RelPath, gathered: _Gathered, turn: Turn, *, no_ignore: bool) -> None:
-    rules = OwnPlaces(NoRules() if no_ignore else await state.bridge.work(tree.rules), state, tree)
+    rules = OwnPlaces(NoRules() if no_ignore else tree.rulebook, state, tree)
     root = await state.bridge.work(tree.root)
-    left: list[RelPath] = []
+    left: dict[RelPath, str] = {}
     unseen: list[RelPath] = []
     try:
         found = survey(root, top, rules, state.blobs, tree.index)
         while batch := await state.bridge.work(_next_batch, found):
             looks = [one for one in batch if isinstance(one, Look)]
-            left += [one.path for one in batch if isinstance(one, LeftOut)]
+            left.update((one.path, one.reason) for one in batch if isinstance(one, LeftOut))
             unseen += [one.path for one in batch if isinstance(one, Unseen)]
             gathered.skipped += [replies.PathReason(path=one.path, reason=one.reason) for one in batch if isinstance(one, Unseen)]
             await _keep_looks(state, tree, [one for one in looks if one.path not in tree.index])
@@ -212,7 +215,7 @@ async def _keep_directory(state: State, tree: Tree, top: RelPath, gathered: _Gat
     gathered.covered = [path for path in gathered.covered if path not in unseen]
     if left:
         await state.bridge.transact(lambda db: index.leave_out(db, tree.workspace.id, left), bulk=True)
-        tree.left_out.update(left)
+        tree.left_out.put(left)
 
 
 def _next_batch(found: Iterator[Look | Unseen | LeftOut]) -> list[Look | Unseen | LeftOut]:
@@ -271,7 +274,7 @@ def _first_rows(state: State, tree: Tree, looks: Sequence[Look]) -> tuple[list[C
     for one in looks:
         above = one.path.parent
         parent = absent.get(above) or coming.get(above) or tree.index.get(above)
-        since = parent.rest_absent_since if parent is not None and one.path not in tree.left_out else None
+        since = parent.rest_absent_since if parent is not None and one.path not in tree.left_out and not tree.is_counted(one.path) else None
         if since is not None and isinstance(one.version, Absent):
             absent[one.path] = IndexEntry(path=one.path, version=ABSENT, signature=None, since=since)
             continue
@@ -308,9 +311,8 @@ def _check_reachable(tree: Tree, paths: Sequence[RelPath]) -> None:
 def _known_below(tree: Tree, path: RelPath) -> list[RelPath]:
     if not isinstance(tree.index[path].version, Directory):
         return [path]
-    return sorted(
-        one for one, entry in tree.index.items() if one.below(path) and one != ROOT and not isinstance(entry.version, Absent | Unknown)
-    )
+    known = [path, *tree.index.below(path)] if path != ROOT else tree.index.below(path)
+    return sorted(one for one in known if not isinstance(tree.index[one].version, Absent | Unknown))
 
 
 def _ancestors(path: RelPath) -> list[RelPath]:

@@ -14,18 +14,23 @@ import anyio
 from rewindd.errors import BadRequest, UnknownSession, UnknownWorkspace
 from rewindd.model.capture import CaptureSettings
 from rewindd.model.conversation import Stats
+from rewindd.model.githead import GitHead
 from rewindd.model.ids import OperationId, SessionId, WorkspaceId
-from rewindd.model.index import Index
-from rewindd.model.session import Claim, Head, Session, Workspace
+from rewindd.model.index import Index, LeftOut
+from rewindd.model.log import IndexEntry
+from rewindd.model.session import Baseline, Claim, Head, Session, Workspace
+from rewindd.model.window import Window
 from rewindd.paths import RelPath
 from rewindd.protocol.replies import Recovered
 from rewindd.service.bridge import Bridge
 from rewindd.service.recent import Recent
-from rewindd.store import claims, index, sessions, workspaces
+from rewindd.store import claims, heads, index, sessions, workspaces
 from rewindd.store.blobs import Blobs
 from rewindd.store.database import Connection
-from rewindd.tree.ignore import Rules, choose_rules
 from rewindd.tree.root import Root
+from rewindd.tree.rules.book import RuleBook
+from rewindd.tree.watch.feed import Feed
+from rewindd.tree.watch.watch import Watch
 
 #: A session is active this long after its last request: long enough for a slow model's turn, short enough that a crashed
 #: agent does not hold its claims all day.
@@ -35,35 +40,61 @@ RUNTIME_NAME = "rewindd"
 
 
 @dataclass(slots=True)
+class FirstCapture:
+    """How far the first capture of a workspace is. `total` 0: what there is, is not known yet.
+
+    `missing`: what is known to be there and was not captured yet. `finished` is set when it is complete or was given up.
+    """
+
+    done: int = 0
+    total: int = 0
+    missing: dict[RelPath, None] = field(default_factory=dict)
+    finished: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(slots=True)
 class Tree:
     """One workspace in memory. `lock` is held by whatever observes it or writes its log.
 
     `interrupted`: an operation could not be closed (the store failed after files were changed); recovery comes first.
     `given_up`: such operations whose caller was told that they failed: they are taken back.
+    `watch`: what the change feed tells; None where nothing is watched. `unseen`: what could not be looked at the last time.
+    `scanned_at_ns`: when all of it was last looked at (wall clock); 0: not in this life of the daemon.
+    `judge`: directories in which an operation of ours changed rules; what they leave out is judged with the next look.
+    `git_head`: git's HEAD as it was last looked at; None: it never was.
     """
 
     workspace: Workspace
     index: Index
-    left_out: set[RelPath]
+    left_out: LeftOut
+    rulebook: RuleBook
     claims: dict[RelPath, list[Claim]]
     position: int
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     interrupted: bool = False
     given_up: set[OperationId] = field(default_factory=set)
+    windows: dict[str, Window] = field(default_factory=dict)
+    watch: Watch | None = None
+    unseen: dict[RelPath, str] = field(default_factory=dict)
+    scanned_at_ns: int = 0
+    judge: set[RelPath] = field(default_factory=set)
+    first: FirstCapture | None = None
+    git_head: GitHead | None = None
+
+    def is_counted(self, path: RelPath) -> bool:
+        """True for a path that is known to be there and was never looked at: it is first seen, not new."""
+        return self.first is not None and path in self.first.missing
 
     def root(self) -> Root:
         """Opens the root. Raises UnknownWorkspace when it is gone or another directory."""
         return Root.open(self.workspace.root, self.workspace.device, self.workspace.inode, self.workspace.born_ns)
-
-    def rules(self) -> Rules:
-        """The rules that hold for the workspace now."""
-        return choose_rules(self.workspace.root)
 
 
 class State:
     """All of it. One for the daemon.
 
     `later` starts work that outlives its request, in the service's own task group; it is finished before the daemon ends.
+    `meanwhile` starts work that is broken off when the daemon ends. `guards`: of each open window, what cancels the task that ends it.
     """
 
     def __init__(
@@ -74,10 +105,15 @@ class State:
         self.started_ns = monotonic_ns()
         self.recovered: list[Recovered] = []
         self.recent = Recent()
+        self.feed: Feed | None = None
         #: Bytes of content that went through memory since it was last given back.
         self.handled_bytes = 0
         self.opening = anyio.Lock()
         self.later: Callable[[Callable[[], Awaitable[None]]], None] = _refuse_later
+        self.meanwhile: Callable[[Callable[[], Awaitable[None]]], None] = _refuse_later
+        self.guards: dict[str, anyio.CancelScope] = {}
+        #: Called when the feed told of changes: somebody may have to look at them soon.
+        self.noticed: Callable[[], None] = _ignore
         self._roots: dict[WorkspaceId, str] = {}
         self._trees: dict[WorkspaceId, Tree] = {}
         self._loading: dict[WorkspaceId, anyio.Lock] = {}
@@ -131,13 +167,20 @@ class State:
         return self._sessions[session.id]
 
     def is_active(self, session: SessionId) -> bool:
-        """True while the session is open and made a request not long ago."""
+        """True while the session is open and made a request not long ago, or has a window open."""
         known = self._sessions.get(session)
-        return known is not None and known.closed_at_ns is None and time_ns() - known.last_seen_at_ns < ACTIVE_NS
+        if known is None or known.closed_at_ns is not None:
+            return False
+        return time_ns() - known.last_seen_at_ns < ACTIVE_NS or any(one.session == session for one in self.windows(known.workspace))
 
     def active(self, workspace: WorkspaceId | None = None) -> list[Session]:
         """The active sessions, of one workspace or of all."""
         return [s for s in self._sessions.values() if (workspace is None or s.workspace == workspace) and self.is_active(s.id)]
+
+    def windows(self, workspace: WorkspaceId) -> list[Window]:
+        """The windows that are open in a workspace."""
+        tree = self._trees.get(workspace)
+        return list(tree.windows.values()) if tree is not None else []
 
     async def load_sessions(self) -> None:
         """Reads the open sessions and the workspaces, at start: who is active decides whose a change is."""
@@ -153,14 +196,33 @@ class State:
         if workspace not in self._trees:
             async with self._loading.setdefault(workspace, anyio.Lock()):
                 if workspace not in self._trees:
-                    self._trees[workspace] = await self.bridge.transact(lambda db: _load(db, workspace))
+                    self._trees[workspace] = await self.bridge.transact(lambda db: _load(db, workspace, self.capture))
         return self._trees[workspace]
 
     def moved(self, workspace: Workspace) -> None:
-        """Takes over a workspace that is new, or whose root was found elsewhere, as it was just committed."""
-        self._roots[workspace.id] = workspace.root
-        if workspace.id in self._trees:
-            self._trees[workspace.id].workspace = workspace
+        """Takes over where a workspace is that is new, was found elsewhere, or lost its path to another, as it was just committed."""
+        self._roots.pop(workspace.id, None)
+        if not workspace.replaced:
+            self._roots[workspace.id] = workspace.root
+        tree = self._trees.get(workspace.id)
+        if tree is None:
+            return
+        known = tree.workspace
+        is_same = (known.device, known.inode, known.born_ns) == (workspace.device, workspace.inode, workspace.born_ns)
+        if known.root != workspace.root or not is_same:
+            tree.rulebook = RuleBook(workspace.root, self.capture)
+        if not is_same and tree.watch is not None:
+            tree.watch.close()
+            tree.watch = None
+        tree.workspace = replace(workspace, baseline=known.baseline)
+
+    def loaded(self, workspace: WorkspaceId) -> Tree | None:
+        """Returns a workspace where it is in memory."""
+        return self._trees.get(workspace)
+
+    def trees(self) -> list[Tree]:
+        """Returns the workspaces that are in memory."""
+        return list(self._trees.values())
 
     @property
     def roots(self) -> set[str]:
@@ -168,11 +230,15 @@ class State:
         return set(self._roots.values())
 
 
+def _ignore() -> None:
+    """Before anybody listens."""
+
+
 def _refuse_later(work: Callable[[], Awaitable[None]]) -> None:
     raise RuntimeError("no task group for later work; the service is not running")
 
 
-def _load(db: Connection, workspace: WorkspaceId) -> Tree:
+def _load(db: Connection, workspace: WorkspaceId, settings: CaptureSettings) -> Tree:
     found = workspaces.find(db, workspace)
     if found is None:
         raise UnknownWorkspace(f"no workspace {workspace!r}; `rewindctl status` names those there are", workspace=workspace)
@@ -181,8 +247,18 @@ def _load(db: Connection, workspace: WorkspaceId) -> Tree:
         held.setdefault(claim.path, []).append(claim)
     return Tree(
         workspace=found,
-        index=Index(index.load(db, workspace)),
-        left_out=index.left_out(db, workspace),
+        index=Index(_load_index(db, found)),
+        left_out=LeftOut(index.left_out(db, workspace)),
+        rulebook=RuleBook(found.root, settings),
         claims=held,
         position=workspaces.position(db, workspace),
+        git_head=heads.last(db, workspace),
     )
+
+
+def _load_index(db: Connection, workspace: Workspace) -> list[IndexEntry]:
+    """Returns the index. While a first capture is not complete, no directory counts as covered: it may hold what was not captured."""
+    entries = index.load(db, workspace.id)
+    if workspace.baseline is Baseline.RUNNING:
+        return [replace(entry, covered=None) if entry.covered is not None else entry for entry in entries]
+    return entries

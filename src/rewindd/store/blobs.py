@@ -106,6 +106,14 @@ def size_of(db: Connection, digest: bytes) -> int | None:
     return found[0] if found else None
 
 
+def sizes_of(db: Connection, digests: Iterable[bytes]) -> dict[bytes, int]:
+    """Returns the sizes in bytes of those contents that are stored."""
+    sizes: dict[bytes, int] = {}
+    for part, marks in in_parts(set(digests)):
+        sizes.update(db.execute(f"SELECT digest, size FROM blobs WHERE digest IN ({marks})", part))
+    return sizes
+
+
 class Blobs:
     """The directory of large contents. Any number of threads may use it at once; the same content may come from several."""
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from rewindd.model.ids import OperationId, WorkspaceId
 from rewindd.model.log import Row, Source, Toggle
+from rewindd.model.versions import ABSENT
 from rewindd.paths import RelPath
 from rewindd.store import totals
 from rewindd.store.codec import owner_of, owner_to_bytes, path_of, path_to_bytes, version_of, version_to_bytes
@@ -15,10 +16,9 @@ _EDITS = Records("edits", ("workspace", "seq"), ("path", "before", "after", "own
 _TOGGLES = Records("toggles", ("workspace", "row", "at"), ("on_", "operation"))
 
 #: Positions first, from the index on paths alone: asked for whole rows by path, SQLite walks all of the workspace's rows.
-_BELOW = """WHERE workspace = :workspace AND seq IN (
-    SELECT seq FROM edits WHERE workspace = :workspace AND path = :path
-    UNION ALL SELECT seq FROM edits WHERE workspace = :workspace AND path > :first AND path < :last)
-    ORDER BY seq DESC LIMIT :limit"""
+_SEQS_BELOW = """SELECT seq FROM edits WHERE workspace = :workspace AND path = :path
+    UNION ALL SELECT seq FROM edits WHERE workspace = :workspace AND path > :first AND path < :last"""
+_BELOW = f"WHERE workspace = :workspace AND seq IN ({_SEQS_BELOW}) ORDER BY seq DESC LIMIT :limit"
 
 #: By value: calling the enum costs ten times as much, in the loop that reads the log.
 _SOURCES = {source.value: source for source in Source}
@@ -55,10 +55,49 @@ def newest(db: Connection, workspace: WorkspaceId, path: RelPath | None, limit: 
     number, count = number_of(db, workspace), -1 if limit is None else limit
     if path is None or path == ".":
         return _EDITS.select(db, _row, "WHERE workspace = ? ORDER BY seq DESC LIMIT ?", (number, count))[::-1]
-    stored = path_to_bytes(path)
-    # "0" is the byte after "/": the range holds what is below the path, and nothing beside it.
-    ranges = {"path": stored, "first": stored + b"/", "last": stored + b"0"}
-    return _EDITS.select(db, _row, _BELOW, {"workspace": number, "limit": count, **ranges})[::-1]
+    return _EDITS.select(db, _row, _BELOW, {"workspace": number, "limit": count, **_below(path)})[::-1]
+
+
+def back_from(db: Connection, workspace: WorkspaceId, path: RelPath, seq: int, limit: int) -> list[Row]:
+    """Returns the `limit` rows before position `seq` of a path and what is below it, newest first."""
+    number = number_of(db, workspace)
+    if path == ".":
+        return _EDITS.select(db, _row, "WHERE workspace = ? AND seq < ? ORDER BY seq DESC LIMIT ?", (number, seq, limit))
+    clause = f"WHERE workspace = :workspace AND seq < :seq AND seq IN ({_SEQS_BELOW}) ORDER BY seq DESC LIMIT :limit"
+    return _EDITS.select(db, _row, clause, {"workspace": number, "seq": seq, "limit": limit, **_below(path)})
+
+
+def last_deletion(db: Connection, workspace: WorkspaceId, path: RelPath) -> Row | None:
+    """Returns the newest row by which a path, or one below it, went; None where none ever did."""
+    parameters: dict[str, Field] = {"workspace": number_of(db, workspace), "absent": version_to_bytes(ABSENT), **_below(path)}
+    below = "" if path == "." else f" AND seq IN ({_SEQS_BELOW})"
+    views = ", ".join(f"'{source.value}'" for source in Source if source.is_view)
+    clause = f"WHERE workspace = :workspace AND after = :absent AND source NOT IN ({views}){below} ORDER BY seq DESC"
+    return _EDITS.find(db, _row, clause, parameters)
+
+
+def first_of(db: Connection, workspace: WorkspaceId, path: RelPath) -> Row | None:
+    """Returns the oldest row of a path."""
+    return _EDITS.find(db, _row, "WHERE workspace = ? AND path = ? ORDER BY seq", (number_of(db, workspace), path_to_bytes(path)))
+
+
+def paths_since(db: Connection, workspace: WorkspaceId, path: RelPath, seq: int) -> set[RelPath]:
+    """Returns the paths, this one or below it, that have a row after position `seq`."""
+    query, parameters = (
+        "SELECT DISTINCT path FROM edits WHERE workspace = :workspace AND seq > :seq",
+        {"workspace": number_of(db, workspace)},
+    )
+    if path != ".":
+        query += " AND (path = :path OR (path > :first AND path < :last))"
+    return {path_of(stored) for (stored,) in db.execute(query, {"seq": seq, **parameters, **_below(path)})}
+
+
+def following(db: Connection, workspace: WorkspaceId, seq: int, first: RelPath, last: RelPath) -> dict[RelPath, Row]:
+    """Returns the first row after position `seq` of each path from `first` to `last`, by bytes; not of those that have none."""
+    number = number_of(db, workspace)
+    oldest = "SELECT MIN(seq) FROM edits WHERE workspace = ? AND path >= ? AND path <= ? AND seq > ? GROUP BY path"
+    bounds = (number, number, path_to_bytes(first), path_to_bytes(last), seq)
+    return {row.path: row for row in _EDITS.select(db, _row, f"WHERE workspace = ? AND seq IN ({oldest})", bounds)}
 
 
 def position_at(db: Connection, workspace: WorkspaceId, at_ns: int) -> int:
@@ -101,6 +140,12 @@ def toggles_of_operation(db: Connection, workspace: WorkspaceId, operation: Oper
     """Returns the toggles of one operation, by row."""
     clause = "WHERE operation = ? AND workspace = ? ORDER BY row"
     return _TOGGLES.select(db, _toggle, clause, (operation, number_of(db, workspace)))
+
+
+def _below(path: RelPath) -> dict[str, bytes]:
+    """Returns the bounds of a path and what is below it: "0" is the byte after "/", so the range holds nothing beside it."""
+    stored = path_to_bytes(path)
+    return {"path": stored, "first": stored + b"/", "last": stored + b"0"}
 
 
 def _seqs(marks: str) -> str:

@@ -1,6 +1,6 @@
 """The index: the last known version of every path, and the names that the rules leave out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rewindd.model.ids import WorkspaceId
 from rewindd.model.log import IndexEntry
@@ -18,6 +18,17 @@ def load(db: Connection, workspace: WorkspaceId) -> list[IndexEntry]:
     return _TABLE.select(db, _entry, "WHERE workspace = ? ORDER BY path", (number_of(db, workspace),))
 
 
+def page(db: Connection, workspace: WorkspaceId, after: RelPath | None, limit: int) -> list[IndexEntry]:
+    """Returns the `limit` entries whose paths follow `after` (None: the first), by path as bytes."""
+    start = b"" if after is None else path_to_bytes(after)
+    return _TABLE.select(db, _entry, "WHERE workspace = ? AND path > ? ORDER BY path LIMIT ?", (number_of(db, workspace), start, limit))
+
+
+def find(db: Connection, workspace: WorkspaceId, path: RelPath) -> IndexEntry | None:
+    """Returns the entry of a path."""
+    return _TABLE.find(db, _entry, "WHERE workspace = ? AND path = ?", (number_of(db, workspace), path_to_bytes(path)))
+
+
 def put(db: Connection, workspace: WorkspaceId, entries: Iterable[IndexEntry]) -> None:
     """Adds or replaces the entries of these paths."""
     number = number_of(db, workspace)
@@ -33,16 +44,17 @@ def remove(db: Connection, workspace: WorkspaceId, paths: Iterable[RelPath]) -> 
     db.executemany("DELETE FROM known WHERE workspace = ? AND path = ?", ((number, path_to_bytes(path)) for path in paths))
 
 
-def left_out(db: Connection, workspace: WorkspaceId) -> set[RelPath]:
-    """Returns the names that the rules left out when their directory was looked at."""
-    found = db.execute("SELECT path FROM left_out WHERE workspace = ?", (number_of(db, workspace),))
-    return {path_of(path) for (path,) in found}
+def left_out(db: Connection, workspace: WorkspaceId) -> dict[RelPath, str]:
+    """Returns the names that rules and limits left out when their directory was looked at, with the reason of each."""
+    found = db.execute("SELECT path, reason FROM left_out WHERE workspace = ? ORDER BY path", (number_of(db, workspace),))
+    return {path_of(path): reason for path, reason in found}
 
 
-def leave_out(db: Connection, workspace: WorkspaceId, paths: Iterable[RelPath]) -> None:
-    """Notes names that the rules leave out."""
+def leave_out(db: Connection, workspace: WorkspaceId, reasons: Mapping[RelPath, str]) -> None:
+    """Notes names that are left out, and why."""
     number = number_of(db, workspace)
-    db.executemany("INSERT OR IGNORE INTO left_out VALUES (?, ?)", ((number, path_to_bytes(path)) for path in paths))
+    rows = ((number, path_to_bytes(path), reason) for path, reason in reasons.items())
+    db.executemany("INSERT OR REPLACE INTO left_out VALUES (?, ?, ?)", rows)
 
 
 def let_in(db: Connection, workspace: WorkspaceId, paths: Iterable[RelPath]) -> None:

@@ -12,7 +12,8 @@ Connection = sqlite3.Connection
 _TABLES = (
     """CREATE TABLE workspaces (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, root BLOB NOT NULL, place BLOB NOT NULL,
-        added_at_ns INTEGER NOT NULL, position INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
+        added_at_ns INTEGER NOT NULL, position INTEGER NOT NULL, baseline INTEGER NOT NULL,
+        replaced INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
     """CREATE TABLE sessions (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL REFERENCES workspaces (id),
         agent TEXT NOT NULL, parent TEXT, capture TEXT NOT NULL, attribution TEXT NOT NULL, imported INTEGER NOT NULL,
@@ -32,13 +33,16 @@ _TABLES = (
         PRIMARY KEY (workspace, row, at)) WITHOUT ROWID""",
     "CREATE INDEX toggles_at ON toggles (workspace, at)",
     "CREATE INDEX toggles_of_operation ON toggles (operation)",
+    """CREATE TABLE heads (
+        workspace INTEGER NOT NULL REFERENCES workspaces (number), seq INTEGER NOT NULL, head TEXT, at_ns INTEGER NOT NULL,
+        checksum INTEGER NOT NULL, PRIMARY KEY (workspace, seq)) WITHOUT ROWID""",
     # `index` is a word of SQL.
     """CREATE TABLE known (
         workspace INTEGER NOT NULL REFERENCES workspaces (number), path BLOB NOT NULL, version BLOB NOT NULL, signature BLOB,
         since INTEGER NOT NULL, covered INTEGER, checksum INTEGER NOT NULL,
         PRIMARY KEY (workspace, path)) WITHOUT ROWID""",
     """CREATE TABLE left_out (
-        workspace INTEGER NOT NULL REFERENCES workspaces (number), path BLOB NOT NULL,
+        workspace INTEGER NOT NULL REFERENCES workspaces (number), path BLOB NOT NULL, reason TEXT NOT NULL,
         PRIMARY KEY (workspace, path)) WITHOUT ROWID""",
     """CREATE TABLE claims (
         workspace INTEGER NOT NULL REFERENCES workspaces (number), path BLOB NOT NULL, session TEXT NOT NULL,

@@ -39,6 +39,11 @@ def unowned(timeline: Timeline, start: int, without: Iterable[int] = ()) -> dict
     return {path: count for path, count in counts.items() if count}
 
 
+def contested(timeline: Timeline, session: SessionId, start: int) -> list[RelPath]:
+    """The paths with live rows after a position that are of several sessions, this one among them."""
+    return [path for path in timeline.paths if any(seq > start for seq in timeline.shared(session, timeline.position, path))]
+
+
 def _of_path(timeline: Timeline, path: RelPath, session: SessionId, start: int, end: int) -> PathDelta | None:
     if timeline.own(session, start, path) == timeline.own(session, end, path):
         return None

@@ -34,6 +34,13 @@ class Run:
     rows: tuple[Row, ...]
 
 
+def state_at(seq: int, following: Row | None, entry: IndexEntry | None) -> Version:
+    """state(w, s)(p), from the first row of the path after the position, and what the index says of it."""
+    if following is not None:
+        return following.before if following.since <= seq else UNKNOWN
+    return entry.version if entry and entry.since <= seq else UNKNOWN
+
+
 class Timeline:
     """The log of `paths`, whole, up to `position`. Immutable; made for one decision and thrown away.
 
@@ -85,11 +92,7 @@ class Timeline:
 
     def state(self, seq: int, path: RelPath) -> Version:
         """state(w, s)(p): the path's version at a position; unknown where nobody had looked."""
-        following = next((row for row in self.rows(path) if row.seq > seq), None)
-        if following is not None:
-            return following.before if following.since <= seq else UNKNOWN
-        entry = self._index.get(path)
-        return entry.version if entry and entry.since <= seq else UNKNOWN
+        return state_at(seq, next((row for row in self.rows(path) if row.seq > seq), None), self._index.get(path))
 
     def live(self, seq: int, path: RelPath) -> Seqs:
         """live(s) of one path: its content rows up to `seq`, as the operations up to `seq` left them switched."""
@@ -115,6 +118,11 @@ class Timeline:
         """The live rows at a position that are nobody's."""
         alive = self.live(seq, path)
         return frozenset(row.seq for row in self.rows(path) if row.seq in alive and not row.owner)
+
+    def shared(self, session: SessionId, seq: int, path: RelPath) -> Seqs:
+        """The live rows at a position that are of several sessions, this one among them."""
+        alive = self.live(seq, path)
+        return frozenset(row.seq for row in self.rows(path) if row.seq in alive and len(row.owner) > 1 and session in row.owner)
 
     def toggled(self, at: int, path: RelPath) -> tuple[Seqs, Seqs]:
         """The rows of a path that the operation at `at` switched (off, on)."""

@@ -26,12 +26,16 @@ _HARDENED = (
     *("-c", "maintenance.auto=false"),
 )
 #: GIT_ALLOW_PROTOCOL: a partial clone's missing objects would be fetched, by a transport that the configuration names.
+#: GIT_TRACE2: the user's configuration may have git write down each of its runs; ours are not the user's.
 _ENVIRONMENT = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_ALLOW_PROTOCOL": "none",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TRACE2": "0",
+    "GIT_TRACE2_EVENT": "0",
+    "GIT_TRACE2_PERF": "0",
     "LC_ALL": "C",
 }
 _KEPT = ("PATH",)

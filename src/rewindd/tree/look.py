@@ -10,7 +10,7 @@ import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from blake3 import blake3
 
@@ -58,10 +58,25 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen:
-    """A path that could not be looked at, and why: `SPECIAL`, `CHANGING`, `TOO_DEEP`, or the system's words (`permission denied`)."""
+    """A path that could not be looked at, and why: `SPECIAL`, `CHANGING`, `TOO_DEEP`, or the system's words (`permission denied`).
+
+    `is_limit`: it could be, and is more than the limits of the workspace let in.
+    """
 
     path: RelPath
     reason: str
+    is_limit: bool = False
+
+
+class Refusal(NamedTuple):
+    """Why a file's content is not read. `is_limit`: a limit of the workspace, that leaves the file out until it is smaller."""
+
+    reason: str
+    is_limit: bool
+
+
+#: Says from a file's size in bytes whether its content is not to be read; None: it is.
+Refuse = Callable[[int], Refusal | None]
 
 
 class Hasher:
@@ -76,7 +91,9 @@ class Hasher:
         return digest.digest(), size
 
 
-def look(root: Root, path: RelPath, known: IndexEntry | None, sink: Sink, *, keep_bytes: int = SMALL_BYTES) -> Look | Unseen:
+def look(
+    root: Root, path: RelPath, known: IndexEntry | None, sink: Sink, *, keep_bytes: int = SMALL_BYTES, refuse: Refuse | None = None
+) -> Look | Unseen:
     """Looks at a path; reads content only when the signature does not prove that it is as known.
 
     Blocks for as long as reading and hashing takes. An absent path, or one whose parent is absent or a file, is a `Look`
@@ -88,6 +105,7 @@ def look(root: Root, path: RelPath, known: IndexEntry | None, sink: Sink, *, kee
         known: what the index says of it; None for a first look.
         sink: takes the content of files over `keep_bytes`; what it got is durable when it returned.
         keep_bytes: files up to here come back in `content`.
+        refuse: may say of a file that must be read that it shall not be.
 
     Raises:
         OutsideWorkspace: a parent is a symlink, and the path is not known.
@@ -96,7 +114,7 @@ def look(root: Root, path: RelPath, known: IndexEntry | None, sink: Sink, *, kee
     if len(path) > MAX_PATH_BYTES // 4 and len(os.fsencode(path)) > MAX_PATH_BYTES:
         return Unseen(path=path, reason=TOO_DEEP)
     try:
-        return look_at(root.directory(path.parent), path.name, path, known, sink, keep_bytes=keep_bytes)
+        return look_at(root.directory(path.parent), path.name, path, known, sink, keep_bytes=keep_bytes, refuse=refuse)
     except (FileNotFoundError, NotADirectoryError):
         return Look(path=path, version=ABSENT, signature=None, content=None)
     except OutsideWorkspace:
@@ -109,7 +127,16 @@ def look(root: Root, path: RelPath, known: IndexEntry | None, sink: Sink, *, kee
         return Unseen(path=path, reason=reason_of(exc))
 
 
-def look_at(dir_fd: int, name: str, path: RelPath, known: IndexEntry | None, sink: Sink, *, keep_bytes: int = SMALL_BYTES) -> Look | Unseen:
+def look_at(
+    dir_fd: int,
+    name: str,
+    path: RelPath,
+    known: IndexEntry | None,
+    sink: Sink,
+    *,
+    keep_bytes: int = SMALL_BYTES,
+    refuse: Refuse | None = None,
+) -> Look | Unseen:
     """Looks at `name` in an open directory and says so of `path`; otherwise as `look`.
 
     Raises:
@@ -122,6 +149,8 @@ def look_at(dir_fd: int, name: str, path: RelPath, known: IndexEntry | None, sin
         found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         if known is not None and known.signature is not None and is_unchanged(known.signature, found):
             return Look(path=path, version=known.version, signature=known.signature, content=None)
+        if refuse is not None and stat.S_ISREG(found.st_mode) and (refusal := refuse(found.st_size)) is not None:
+            return Unseen(path=path, reason=refusal.reason, is_limit=refusal.is_limit)
         seen = _see(dir_fd, name, found, now_ns, _Reading(path, known, sink, keep_bytes))
         if seen is not None:
             return seen

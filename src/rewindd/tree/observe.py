@@ -1,348 +1,342 @@
-"""Looking at many paths: what changed since the index was written, and what turned up in covered directories.
+"""Looking at what may have changed: what differs from the index, what turned up, what the rules leave out from now on.
 
 Reads the tree, compares with the index, decides nothing: whose change it is and what becomes of it is the caller's.
-Unchanged paths cost one lstat each, and a covered directory is listed only when its own signature moved.
+Unchanged paths cost one lstat each, and a covered directory is listed only when its own signature moved. A directory is
+watched before it is looked into, so that nothing happens between the look and the watch.
 """
 
 import os
-from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
+from stat import S_ISDIR
 
 from rewindd.errors import OutsideWorkspace
-from rewindd.model.log import IndexEntry, Signature
-from rewindd.model.versions import ABSENT, Absent, Directory, Unknown, Version
-from rewindd.paths import ROOT, RelPath, is_reserved
-from rewindd.tree.ignore import Rules
-from rewindd.tree.look import SMALL_BYTES, Look, Sink, Unseen, is_unchanged, look, reason_of
+from rewindd.model.index import Index, LeftOut
+from rewindd.model.log import IndexEntry
+from rewindd.model.versions import ABSENT, Absent, Directory, File
+from rewindd.paths import ROOT, RelPath
+from rewindd.tree.listing import Name, list_directory
+from rewindd.tree.look import SMALL_BYTES, Hasher, Look, Sink, Unseen, is_unchanged
+from rewindd.tree.observation import New, Observation, Wanted
 from rewindd.tree.root import Root
+from rewindd.tree.rules.book import RULE_FILES
+from rewindd.tree.sight import Limits, RuleSet, Sight
+from rewindd.tree.survey import look_inside
 
 #: How much content one observation keeps in memory; beyond it small files stream into the sink as large ones do.
 KEEP_BYTES = 64 << 20
-#: How many names one `survey` asks the rules about at once, and looks at between two questions.
-SURVEY_NAMES = 20_000
-
-#: Up to so many directories are found in the index by their prefixes, 0.1 us an entry; for more, each parent is asked once.
-FEW_PATHS = 16
-
-_IGNORE_FILE = ".gitignore"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class New:
-    """A name that the index does not know, found in a covered directory.
+def observe(sight: Sight, wanted: Wanted) -> Observation:
+    """Looks at what is wanted, and returns what differs from the index. Blocks; changes nothing.
 
-    `since`: the position since which it was absent; None where the rules had left it out, so that it is only first seen.
-    """
-
-    path: RelPath
-    version: Version
-    signature: Signature | None
-    content: bytes | None
-    since: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
-    """A name that the rules leave out."""
-
-    path: RelPath
-
-
-@dataclass(slots=True, kw_only=True)
-class Observation:
-    """What an observation found. Where the index says the same, nothing is here.
-
-    Attributes:
-        changed: known paths whose version or signature differs from the index; an equal version is a mere refresh.
-        new: names that the index does not know, parents before what is in them.
-        now_left_out: names in covered directories that the rules leave out and that were not known to be.
-        unseen: what could not be looked at. One that the index does not know must be entered as UNKNOWN: what turns up there
-            later was not absent before.
-        listed: directories whose entries were all looked at or reported: what is new among them is covered from now on.
-    """
-
-    changed: list[Look] = field(default_factory=list)
-    new: list[New] = field(default_factory=list)
-    now_left_out: list[RelPath] = field(default_factory=list)
-    unseen: list[Unseen] = field(default_factory=list)
-    listed: set[RelPath] = field(default_factory=set)
-
-
-def observe(
-    root: Root,
-    index: Mapping[RelPath, IndexEntry],
-    left_out: Set[RelPath],
-    paths: Iterable[RelPath] | None,
-    rules: Rules,
-    sink: Sink,
-) -> Observation:
-    """Looks at known paths and covered directories, and returns what differs from the index. Blocks; changes nothing.
-
-    A `.gitignore` that changed makes every covered directory below it be listed, also outside `paths`.
-
-    Args:
-        root: the open workspace.
-        index: what is known, by path.
-        left_out: the names that the rules had left out.
-        paths: look at these and what is below them only (and, for one that is not known, at its nearest known ancestor, so
-            that a name in a covered directory is found); None: at everything.
-        rules: what to leave out among new names.
-        sink: takes large content.
+    Where the rules changed, all that they are about is judged again, also what was not wanted.
 
     Raises:
         StoreError: the sink's.
     """
-    return _Observer(root, index, left_out, rules, sink).observe(index.values() if paths is None else _select(index, paths))
+    return _Observer(sight).observe(wanted)
 
 
-def survey(
-    root: Root,
-    directory: RelPath,
-    rules: Rules,
-    sink: Sink,
-    index: Mapping[RelPath, IndexEntry] | None = None,
-) -> Iterator[Look | Unseen | LeftOut]:
-    """Looks at a directory and everything below it that the rules leave, itself first, parents before children.
-
-    A directory is covered by this unless an `Unseen` of the same path follows its `Look`: it could not be listed. An entry
-    that is `Unseen` must be entered as UNKNOWN, as in an `Observation`.
-
-    Args:
-        root: the open workspace.
-        directory: where to begin. Something else than a directory yields what it is, nothing more.
-        rules: what to leave out.
-        sink: takes large content.
-        index: what is known already; unchanged known paths are not read.
-
-    Raises:
-        OutsideWorkspace: a parent of `directory` is a symlink.
-        StoreError: the sink's.
-    """
-    known = index if index is not None else {}
-    first = look(root, directory, known.get(directory), sink)
-    yield first
-    level = [directory] if isinstance(first, Look) and isinstance(first.version, Directory) else []
-    while level:
-        deeper: list[RelPath] = []
-        for names in _listings(root, level):
-            if isinstance(names, Unseen):
-                yield names
-                continue
-            for seen in _survey_names(root, names, rules, sink, known):
-                yield seen
-                if isinstance(seen, Look) and isinstance(seen.version, Directory):
-                    deeper.append(seen.path)
-        level = deeper
-
-
-Names = list[tuple[RelPath, bool]]
-
-
-def _survey_names(
-    root: Root, names: Names, rules: Rules, sink: Sink, known: Mapping[RelPath, IndexEntry]
-) -> Iterator[Look | Unseen | LeftOut]:
-    left = rules.leaves_out(ROOT, names)
-    for path, _ in names:
-        if path in left:
-            yield LeftOut(path=path)
-        else:
-            seen = _look_inside(root, path, known.get(path), sink)
-            if isinstance(seen, Unseen) or not isinstance(seen.version, Absent):
-                yield seen
-
-
-def _listings(root: Root, level: Sequence[RelPath]) -> Iterator[Names | Unseen]:
-    """Lists the directories of a level, joined into portions of `SURVEY_NAMES`, so that one question is about many."""
-    portion: Names = []
-    for directory in level:
-        names = _list(root, directory)
-        if isinstance(names, Unseen):
-            yield names
-        elif names is not None:
-            portion += [(path, is_directory) for path, is_directory in names if not is_reserved(path.name)]
-        if len(portion) >= SURVEY_NAMES:
-            yield portion
-            portion = []
-    if portion:
-        yield portion
-
-
-def _list(root: Root, directory: RelPath, known: Container[str] = ()) -> Names | Unseen | None:
-    """Returns the entries of a directory that are not known, with whether each is one itself, sorted; None where it is none any more."""
-    above = "" if directory == "." else f"{directory}/"
-    try:
-        fd = root.listable(directory)
-    except (FileNotFoundError, NotADirectoryError, OutsideWorkspace):
-        return None
-    except OSError as exc:
-        return Unseen(path=directory, reason=reason_of(exc))
-    try:
-        with os.scandir(fd) as entries:
-            unknown = ((above + entry.name, entry) for entry in entries if above + entry.name not in known)
-            return sorted((RelPath(path), entry.is_dir(follow_symlinks=False)) for path, entry in unknown)
-    except OSError as exc:
-        return Unseen(path=directory, reason=reason_of(exc))
-    finally:
-        os.close(fd)
-
-
-def _look_inside(root: Root, path: RelPath, known: IndexEntry | None, sink: Sink, keep_bytes: int = SMALL_BYTES) -> Look | Unseen:
-    """Looks at a name that a listing gave; where a parent became a link since, nothing is there."""
-    try:
-        return look(root, path, known, sink, keep_bytes=keep_bytes)
-    except OutsideWorkspace:
-        return Look(path=path, version=ABSENT, signature=None, content=None)
-
-
-def _select(index: Mapping[RelPath, IndexEntry], paths: Iterable[RelPath]) -> list[IndexEntry]:
-    """Returns the entries at and below `paths`, and the nearest known ancestor of each that is not known."""
-    wanted = set(paths)
-    chosen = {entry.path: entry for path in wanted if (entry := _nearest(index, path)) is not None}
-    deep = {path for path in wanted if _may_have_below(index.get(path))}
-    if ROOT in deep:
-        return list(index.values())
-    if len(deep) > FEW_PATHS:
-        inside: dict[str, bool] = {}
-        chosen.update((path, entry) for path, entry in index.items() if _is_inside(path.rpartition("/")[0], deep, inside))
-    elif deep:
-        prefixes = tuple(f"{path}/" for path in deep)
-        chosen.update((path, entry) for path, entry in index.items() if path.startswith(prefixes))
-    return list(chosen.values())
-
-
-def _nearest(index: Mapping[RelPath, IndexEntry], path: RelPath) -> IndexEntry | None:
-    while (entry := index.get(path)) is None and path != ".":
-        path = path.parent
-    return entry
-
-
-def _may_have_below(entry: IndexEntry | None) -> bool:
-    """False for what is known not to be a directory: what is below it is known to be absent, and stays so until it is one."""
-    return entry is None or isinstance(entry.version, Directory | Unknown)
-
-
-def _is_inside(directory: str, wanted: Set[str], inside: dict[str, bool]) -> bool:
-    """True when a directory (the root is the empty text) is one of `wanted` or below one; `inside` remembers."""
-    passed = []
-    while (known := inside.get(directory)) is None:
-        passed.append(directory)
-        if (directory or ".") in wanted or not directory:
-            known = (directory or ".") in wanted
-            break
-        directory = directory.rpartition("/")[0]
-    inside.update((each, known) for each in passed)
-    return known
+#: A name to be admitted: whether it is a directory, and since when it was absent.
+_Candidates = dict[RelPath, tuple[bool, int | None]]
+_Directories = list[tuple[RelPath, int | None]]
 
 
 class _Observer:
     """One observation under way; used once."""
 
-    def __init__(self, root: Root, index: Mapping[RelPath, IndexEntry], left_out: Set[RelPath], rules: Rules, sink: Sink) -> None:
-        self._root, self._index, self._left_out, self._rules, self._sink = root, index, left_out, rules, sink
+    def __init__(self, sight: Sight) -> None:
+        self._root: Root = sight.root
+        self._index: Index = sight.index
+        self._left_out: LeftOut = sight.left_out
+        self._rules: RuleSet = sight.rules
+        self._sink: Sink = sight.sink
+        self._limits: Limits = sight.limits
+        self._sight = sight
         self._found = Observation()
         self._room_bytes = KEEP_BYTES
 
-    def observe(self, entries: Iterable[IndexEntry]) -> Observation:
-        """Returns what differs, of these entries and in those of them that are covered directories."""
-        relist: list[tuple[RelPath, int | None]] = []
-        for seen, known in self._differing(entries):
-            if self._note(seen, known) and isinstance(seen, Look) and isinstance(seen.version, Directory):
-                since = known.rest_absent_since
-                if since is not None:
-                    relist.append((seen.path, since))
-        self._list_all(relist)
-        self._list_all(self._ruled_anew())
-        if self._found.unseen:
+    def observe(self, wanted: Wanted) -> Observation:
+        """Returns what differs."""
+        moved = self._rules.moved()
+        entries, names = self._select(wanted)
+        self._look_through(entries, everything=wanted.is_everything)
+        self._list_all(self._admit(self._present(names)))
+        self._judge_anew({ROOT} if moved else wanted.judge, let_in=wanted.anew)
+        if self._found.unseen or self._found.left:
             self._distrust()
         return self._found
 
-    def _differing(self, entries: Iterable[IndexEntry]) -> Iterator[tuple[Look | Unseen, IndexEntry]]:
-        """Yields a look at each entry whose signature does not prove that it is as known."""
-        by_directory: dict[str, list[tuple[str, IndexEntry]]] = defaultdict(list)
-        for entry in entries:
-            head, _, name = entry.path.rpartition("/")
-            by_directory[head].append((name, entry))
-        for head, inside in by_directory.items():
-            yield from self._differing_in(RelPath(head or "."), inside)
+    # ---- what to look at
 
-    def _differing_in(self, directory: RelPath, inside: list[tuple[str, IndexEntry]]) -> Iterator[tuple[Look | Unseen, IndexEntry]]:
-        try:
-            fd = self._root.directory(directory)
-        except (OSError, OutsideWorkspace):  # `look` says for each what that means
-            suspects = [entry for _, entry in inside if entry.version != ABSENT]
+    def _select(self, wanted: Wanted) -> tuple[Iterator[tuple[RelPath, Iterable[IndexEntry]]], dict[RelPath, int | None]]:
+        """Returns the entries to look at, by the directory they are in, and unknown names in covered directories."""
+        index, skip = self._index, self._sight.skip
+        if wanted.is_everything:
+            return self._everything(skip), {}
+        chosen: dict[RelPath, IndexEntry] = {}
+        names: dict[RelPath, int | None] = {}
+        for path in (*wanted.paths, *wanted.trees):
+            entry = index.get(path)
+            if entry is not None:
+                chosen[path] = entry
+            else:
+                self._nearest(path, chosen, names)
+        for tree in wanted.trees:
+            chosen.update((path, index[path]) for path in index.below(tree))
+        by_directory: dict[RelPath, list[IndexEntry]] = {}
+        for path, entry in chosen.items():
+            if path not in skip:
+                by_directory.setdefault(path.parent, []).append(entry)
+        return iter(by_directory.items()), {path: since for path, since in names.items() if path not in skip}
+
+    def _everything(self, skip: Set[RelPath]) -> Iterator[tuple[RelPath, Iterable[IndexEntry]]]:
+        if (root := self._index.get(ROOT)) is not None:
+            yield ROOT, [root]
+        for directory, paths in list(self._index.by_directory()):
+            yield directory, [self._index[path] for path in paths if path not in skip]
+
+    def _nearest(self, path: RelPath, chosen: dict[RelPath, IndexEntry], names: dict[RelPath, int | None]) -> None:
+        """Finds the nearest known path above an unknown one: the name right in it is looked for where it is a covered directory."""
+        child = path
+        while child != ROOT and (above := self._index.get(child.parent)) is None:
+            child = child.parent
+        if child == ROOT or above is None:
+            return
+        if isinstance(above.version, Directory) and above.covered is not None:
+            names[child] = above.covered
         else:
-            suspects = [entry for name, entry in inside if not _is_as_known(fd, name, entry)]
-        for entry in suspects:
-            yield self._look(entry.path, entry), entry
+            chosen[above.path] = above
+
+    def _present(self, names: Mapping[RelPath, int | None]) -> _Candidates:
+        """Returns those of the names at which something is, and that are not known to be left out by a rule."""
+        candidates: _Candidates = {}
+        for path, since in names.items():
+            try:
+                directory = self._root.directory(path.parent)
+            except (OSError, OutsideWorkspace):
+                continue  # what is left out in a directory that is gone is told when that comes back without it
+            try:
+                mode = os.stat(path.name, dir_fd=directory, follow_symlinks=False).st_mode
+            except OSError:
+                if path in self._left_out:
+                    self._found.struck.add(path)
+                continue
+            if not self._is_ruled_out(path):
+                candidates[path] = (S_ISDIR(mode), since)
+        return candidates
+
+    def _is_ruled_out(self, path: RelPath) -> bool:
+        """True for a name that a rule is known to leave out; limits are judged at every look."""
+        reason = self._left_out.get(path)
+        return reason is not None and not self._limits.is_limit(reason)
+
+    # ---- known paths
+
+    def _look_through(self, groups: Iterable[tuple[RelPath, Iterable[IndexEntry]]], *, everything: bool) -> None:
+        """Looks at known entries, goes on with what is known below a directory that came, went or was replaced, and lists what moved."""
+        looked: set[RelPath] = set()
+        while True:
+            relist: _Directories = []
+            more: list[RelPath] = []
+            for seen, known in self._differing(groups):
+                looked.add(known.path)
+                if not self._note(seen, known) or not isinstance(seen, Look):
+                    continue
+                if isinstance(seen.version, Directory) and known.rest_absent_since is not None:
+                    relist.append((seen.path, known.rest_absent_since))
+                if not everything and _is_another(seen, known):
+                    more += self._index.below(seen.path)
+            changed_rules = [seen.path for seen in self._found.changed if seen.path.name in RULE_FILES]
+            if changed_rules:
+                self._rules.changed(changed_rules)
+            self._list_all(relist)
+            if not more:
+                return
+            fresh = [self._index[path] for path in dict.fromkeys(more) if path not in looked and path not in self._sight.skip]
+            looked.update(entry.path for entry in fresh)
+            by_directory: dict[RelPath, list[IndexEntry]] = {}
+            for entry in fresh:
+                by_directory.setdefault(entry.path.parent, []).append(entry)
+            groups = by_directory.items()
+
+    def _differing(self, groups: Iterable[tuple[RelPath, Iterable[IndexEntry]]]) -> Iterator[tuple[Look | Unseen, IndexEntry]]:
+        """Yields a look at each entry whose signature does not prove that it is as known."""
+        for directory, inside in groups:
+            try:
+                fd = self._root.directory(directory)
+            except (OSError, OutsideWorkspace):  # `look` says for each what that means
+                suspects = [entry for entry in inside if entry.version != ABSENT]
+            else:
+                self._sight.arm(directory)
+                suspects = [entry for entry in inside if not _is_as_known(fd, entry)]
+            for entry in suspects:
+                if not self._is_left(entry):
+                    yield self._look(entry.path, entry), entry
+
+    def _is_left(self, entry: IndexEntry) -> bool:
+        """True for a path that somebody else is changing; it is noted where it differs."""
+        reason = self._sight.leave(entry.path) if self._sight.leave is not None else None
+        if reason is None:
+            return False
+        seen = look_inside(self._root, entry.path, entry, Hasher(), 0)
+        if isinstance(seen, Unseen) or seen.version != entry.version:
+            self._found.left[entry.path] = reason
+        return True
 
     def _look(self, path: RelPath, known: IndexEntry | None) -> Look | Unseen:
-        seen = _look_inside(self._root, path, known, self._sink, min(SMALL_BYTES, self._room_bytes))
+        keep_bytes = min(SMALL_BYTES, self._room_bytes)
+        seen = look_inside(self._root, path, known, self._sink, keep_bytes, self._limits.refuse(path, known))
         if isinstance(seen, Look) and seen.content is not None:
             self._room_bytes = max(0, self._room_bytes - len(seen.content))
+        if isinstance(seen, Look) and isinstance(seen.version, File):
+            self._limits.took(known, seen.version)
         return seen
 
     def _note(self, seen: Look | Unseen, known: IndexEntry) -> bool:
         """Enters what is seen of a known path; returns whether there is anything."""
         if isinstance(seen, Unseen):
-            self._found.unseen.append(seen)
+            if seen.is_limit:
+                self._end(seen.path, seen.reason)
+            else:
+                self._found.unseen.append(seen)
         elif seen.version != known.version or seen.signature != known.signature:
             self._found.changed.append(seen)
         else:
             return seen.signature is not None and seen.signature.racy
         return True
 
-    def _ruled_anew(self) -> list[tuple[RelPath, int | None]]:
-        """Returns the covered directories that a changed ignore file is about and that were not listed."""
-        seen_now = [seen.path for seen in self._found.changed] + [seen.path for seen in self._found.new]
-        moved = {path.parent for path in seen_now if path.name == _IGNORE_FILE}
-        if not moved:
-            return []
-        gone = {seen.path for seen in self._found.changed if not isinstance(seen.version, Directory)}
-        inside: dict[str, bool] = {}
-        return [
-            (path, entry.covered)
-            for path, entry in self._index.items()
-            if entry.covered is not None
-            and isinstance(entry.version, Directory)
-            and path not in self._found.listed
-            and path not in gone
-            and _is_inside("" if path == "." else path, moved, inside)
-        ]
+    def _end(self, path: RelPath, reason: str) -> None:
+        self._found.ended.append(path)
+        self._found.now_left_out[path] = reason
 
-    def _list_all(self, directories: Sequence[tuple[RelPath, int | None]]) -> None:
-        """Lists directories, enters what is new in them, and goes on with the directories among that, level by level."""
+    # ---- new names
+
+    def _list_all(self, directories: _Directories) -> None:
+        """Lists directories, admits what is new in them, and goes on with the directories among that, level by level."""
         while directories:
-            unknown = {path: (is_directory, since) for each, since in directories for path, is_directory in self._unknown_in(each)}
-            asked = [(path, is_directory) for path, (is_directory, _) in unknown.items()]
-            left = self._rules.leaves_out(ROOT, asked) if asked else set()
-            self._found.now_left_out.extend(path for path in unknown if path in left and path not in self._left_out)
-            first_seen = {path: None if path in self._left_out else since for path, (_, since) in unknown.items() if path not in left}
-            directories = [(path, since) for path, since in first_seen.items() if self._enter(path, since)]
+            unknown: _Candidates = {}
+            for directory, since in directories:
+                unknown.update((name.path, (name.is_directory, since)) for name in self._unknown_in(directory))
+            directories = self._admit(unknown)
 
-    def _unknown_in(self, directory: RelPath) -> Names:
-        names = _list(self._root, directory, self._index)
+    def _unknown_in(self, directory: RelPath) -> list[Name]:
+        try:
+            self._root.directory(directory)
+        except (OSError, OutsideWorkspace):
+            pass  # listing it says what that means
+        else:
+            self._sight.arm(directory)
+        names = list_directory(self._root, directory, self._index)
         if isinstance(names, Unseen):
             self._found.unseen.append(names)
         if names is None or isinstance(names, Unseen):
             return []
         self._found.listed.add(directory)
-        return [(path, is_directory) for path, is_directory in names if not is_reserved(path.name)]
+        left = self._left_out.inside(directory)
+        if left:
+            there = {name.path for name in names}
+            self._found.struck.update(path for path in left if path not in there and path not in self._index)
+        return [name for name in names if not self._is_ruled_out(name.path)]
+
+    def _admit(self, candidates: _Candidates) -> _Directories:
+        """Enters those of the names that the rules leave; returns the directories among them, to be listed."""
+        if not candidates:
+            return []
+        rule_files = [path for path in candidates if path.name in RULE_FILES]
+        if rule_files:
+            self._rules.changed(rule_files)
+        left = self._rules.leaves_out([(path, is_directory) for path, (is_directory, _) in candidates.items()])
+        self._found.now_left_out.update((path, reason) for path, reason in left.items() if self._left_out.get(path) != reason)
+        found: _Directories = []
+        for path, (_, since) in candidates.items():
+            if path in left:
+                continue
+            reason = self._sight.leave(path) if self._sight.leave is not None else None
+            if reason is not None:
+                self._found.left[path] = reason
+                continue
+            absent_since = None if path in self._left_out or path in self._sight.counted else since
+            if self._enter(path, absent_since):
+                found.append((path, absent_since))
+        return found
 
     def _enter(self, path: RelPath, since: int | None) -> bool:
         """Enters a new name; returns whether it is a directory, to be listed."""
         seen = self._look(path, None)
         if isinstance(seen, Unseen):
-            self._found.unseen.append(seen)
+            if not seen.is_limit:
+                self._found.unseen.append(seen)
+            elif self._left_out.get(path) != seen.reason:
+                self._found.now_left_out[path] = seen.reason
             return False
         if isinstance(seen.version, Absent):
             return False
+        if path in self._left_out:
+            self._found.struck.add(path)
         self._found.new.append(New(path=path, version=seen.version, signature=seen.signature, content=seen.content, since=since))
         return isinstance(seen.version, Directory)
 
+    # ---- rules that changed
+
+    def _judge_anew(self, judge: Set[RelPath], *, let_in: bool) -> None:
+        """Where rules changed: ends what they leave out now, admits what they let in, and doubts since when it is there."""
+        seen_now = [seen.path for seen in self._found.changed] + [new.path for new in self._found.new]
+        files = [path for path in seen_now if path.name in RULE_FILES]
+        affected = judge | {path.parent for path in files}
+        if affected:
+            self._doubt(files)
+            for path, reason in self._rules.leaves_out(self._ruled(affected)).items():
+                self._end(path, reason)
+        if affected or let_in:
+            tops = {ROOT} if let_in else affected
+            left = dict.fromkeys(path for top in tops for path in self._left_out.below(top) if path not in self._found.struck)
+            self._list_all(self._admit({path: (is_directory, None) for path, is_directory in self._still_there(left)}))
+
+    def _ruled(self, affected: Set[RelPath]) -> list[tuple[RelPath, bool]]:
+        """Returns the known paths below some directories that rules are about: not what somebody named."""
+        gone = {seen.path for seen in self._found.changed if isinstance(seen.version, Absent)}
+        return [
+            (path, isinstance(entry.version, Directory))
+            for path, entry in self._index.items()
+            if entry.signature is not None
+            and path not in gone
+            and path not in self._left_out
+            and any(path != top and path.below(top) for top in affected)
+            and (above := self._index.get(path.parent)) is not None
+            and above.covered is not None
+            and not self._limits.is_named(path)
+        ]
+
+    def _still_there(self, paths: Iterable[RelPath]) -> Iterator[tuple[RelPath, bool]]:
+        for path in paths:
+            if path in self._index and self._index[path].signature is not None:
+                continue  # somebody named it: it is captured whatever the rules say
+            try:
+                directory = self._root.directory(path.parent)
+            except (OSError, OutsideWorkspace):
+                continue
+            try:
+                mode = os.stat(path.name, dir_fd=directory, follow_symlinks=False).st_mode
+            except OSError:
+                self._found.struck.add(path)
+            else:
+                yield path, S_ISDIR(mode)
+
+    def _doubt(self, rule_files: Sequence[RelPath]) -> None:
+        """Makes new names that the rules as they were would have left out first seen: nobody knows since when they are there."""
+        old = {path: text for path in rule_files if (text := self._sight.text_before(path)) is not None}
+        if not old:
+            return
+        names = [(new.path, isinstance(new.version, Directory)) for new in self._found.new]
+        let_in = self._rules.let_in(names, old)
+        self._found.new = [replace(new, since=None) if any(new.path.below(path) for path in let_in) else new for new in self._found.new]
+
     def _distrust(self) -> None:
         """Makes the signature of a directory with something unseen in it prove nothing, so that the next observation lists it again."""
-        unsure = {seen.path.parent for seen in self._found.unseen} | {seen.path for seen in self._found.unseen}
+        doubted = [*(seen.path for seen in self._found.unseen), *self._found.left]
+        unsure = {path.parent for path in doubted} | set(doubted)
         self._found.changed = [
             replace(seen, signature=replace(seen.signature, racy=True)) if seen.path in unsure and seen.signature else seen
             for seen in self._found.changed
@@ -353,10 +347,18 @@ class _Observer:
         ]
 
 
-def _is_as_known(dir_fd: int, name: str, entry: IndexEntry) -> bool:
+def _is_another(seen: Look, known: IndexEntry) -> bool:
+    """True where a directory came, went, or is another one than it was: what is known below must be looked at."""
+    is_directory = isinstance(seen.version, Directory)
+    if is_directory != isinstance(known.version, Directory):
+        return True
+    return is_directory and known.signature is not None and seen.signature is not None and seen.signature.inode != known.signature.inode
+
+
+def _is_as_known(dir_fd: int, entry: IndexEntry) -> bool:
     signature = entry.signature
     try:
-        found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        found = os.stat(entry.path.rpartition("/")[2], dir_fd=dir_fd, follow_symlinks=False)
     except OSError:
         return signature is None and entry.version == ABSENT
     return signature is not None and is_unchanged(signature, found)

@@ -72,7 +72,7 @@ def test_every_option_travels(daemon: FakeDaemon, run: Rewindctl) -> None:
     daemon.tell(requests.Rewind, rewound(dry_run=True))
     run(
         *("rewind", "@~2", "--before", "--scope", "workspace", "--restore", "stats", "--restore", "files", "--also", "external"),
-        *("--on-conflict", "keep", "--plan", "p7", "--dry-run", "-C", "/w", "--", "a", "b/../c"),
+        *("--on-conflict", "keep", "--across-head", "--plan", "p7", "--dry-run", "-C", "/w", "--", "a", "b/../c"),
     )
     assert asked(daemon) == [
         requests.Rewind(
@@ -86,6 +86,7 @@ def test_every_option_travels(daemon: FakeDaemon, run: Rewindctl) -> None:
             paths=[FsText("/w/a"), FsText("/w/c")],
             plan="p7",
             dry_run=True,
+            across_head=True,
         )
     ]
 
@@ -129,6 +130,22 @@ def test_a_conflict_in_the_plan_ends_before_the_question(daemon: FakeDaemon, run
     assert said.status == 4
     assert "conflict  x  (changed by s2)" in said.err
     assert "--on-conflict" in said.err
+
+
+def test_another_git_head_is_not_asked_about(daemon: FakeDaemon, run: Rewindctl, terminal: list[str]) -> None:
+    """The plan names both, and ends there; with `--across-head` the question is the usual one."""
+    then, now = "1" * 40, "2" * 40
+    planned = rewound(dry_run=True, plan_id="p1", git_heads=replies.GitHeads(then=then, now=now))
+    daemon.tell(requests.Rewind, planned)
+    said = run("rewind", "c1", "--json")
+    assert (said.status, len(asked(daemon))) == (4, 1)
+    assert (said.error["code"], said.error["then"], said.error["now"]) == ("git-head-moved", then, now)
+    assert f"git's HEAD: {then[:12]} then, {now[:12]} now" in said.err
+    assert "--across-head" in said.err
+    terminal.append("y\n")
+    daemon.tell(requests.Rewind, planned, rewound(plan_id="p1"))
+    assert run("rewind", "c1", "--across-head").status == 0
+    assert [(request.across_head, request.plan) for request in asked(daemon)][-1] == (True, "p1")
 
 
 def test_not_quiet_is_a_question_of_its_own(daemon: FakeDaemon, run: Rewindctl, terminal: list[str]) -> None:

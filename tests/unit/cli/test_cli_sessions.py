@@ -123,8 +123,8 @@ def test_every_code_has_its_status() -> None:
     table = {
         1: "store-corrupt store-full io-error internal outcome-unknown",
         2: "bad-request unknown-op too-large unsupported-version",
-        3: "unknown-checkpoint unknown-session unknown-workspace ambiguous-checkpoint ambiguous-session nothing-to-undo",
-        4: "conflict head-moved already-exists not-quiet",
+        3: "unknown-checkpoint unknown-session unknown-workspace unknown-path ambiguous-checkpoint ambiguous-session nothing-to-undo",
+        4: "conflict head-moved git-head-moved already-exists not-quiet",
         69: "unavailable timeout",
         75: "busy expired shutting-down over-quota",
         77: "outside-workspace refused-root not-permitted",

@@ -3,6 +3,7 @@
 import pytest
 
 from rewindd.model.ids import SessionId
+from rewindd.model.index import Index
 from rewindd.model.log import OnConflict, Scope
 from rewindd.model.session import Missing
 from rewindd.model.versions import ABSENT, Directory, Symlink, Version
@@ -34,7 +35,7 @@ def draft(path: str, way: Exact | Merged | Keep | Clash, *, current: Version = V
 
 def settled(*drafts: Draft, how: OnConflict = OnConflict.MERGE, merged: dict[RelPath, Version | Clash] | None = None) -> Settled:
     """Drafts settled over an empty log."""
-    return settle(Log().timeline(), drafts, merged or {}, {}, how)
+    return settle(Log().timeline(), drafts, merged or {}, Index(), how)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,11 @@ def test_a_file_that_comes_back_in_the_place_of_a_parent_conflicts() -> None:
     log.known("d", DIRECTORY)
     log.known("d/f", ABSENT)
     plan = settle(
-        log.timeline(), [draft("d", Exact(V0), current=DIRECTORY), draft("d/f", Exact(V1), current=ABSENT)], {}, log.index, OnConflict.MERGE
+        log.timeline(),
+        [draft("d", Exact(V0), current=DIRECTORY), draft("d/f", Exact(V1), current=ABSENT)],
+        {},
+        Index(log.index.values()),
+        OnConflict.MERGE,
     )
     assert reasons(plan.conflicts) == {"d/f": "its directory d is a file then"}
 
@@ -155,7 +160,7 @@ def test_a_parent_that_clashes_is_not_made_for_its_entries() -> None:
     log.view("d", ABSENT)
     drafts = [draft("d", Clash("why"), current=ABSENT), draft("d/e/f", Exact(V0), current=ABSENT), draft("d/f", Exact(V0), current=ABSENT)]
     log.view("d/e", ABSENT)
-    plan = settle(log.timeline(), drafts, {}, log.index, OnConflict.KEEP)
+    plan = settle(log.timeline(), drafts, {}, Index(log.index.values()), OnConflict.KEEP)
     assert plan.decisions == ()
     assert reasons(plan.kept) == {"d": "why", "d/e/f": "its directory d stays absent", "d/f": "its directory d stays absent"}
 
@@ -165,7 +170,7 @@ def test_a_parent_that_is_kept_for_being_unknown_then_is_made() -> None:
     log = Log()
     log.view("d", ABSENT)
     drafts = [draft("d", Keep("not known at that point"), current=ABSENT), draft("d/f", Exact(V0), current=ABSENT)]
-    plan = settle(log.timeline(), drafts, {}, log.index, OnConflict.MERGE)
+    plan = settle(log.timeline(), drafts, {}, Index(log.index.values()), OnConflict.MERGE)
     assert targets(plan) == {"d": Directory(PARENT_MODE), "d/f": V0}
     assert plan.kept == ()
 

@@ -174,11 +174,11 @@ def test_index(db: Connection, workspace: Workspace) -> None:
 
 
 def test_left_out(db: Connection, workspace: Workspace) -> None:
-    """Names are left out until they are let in."""
-    index.leave_out(db, workspace.id, [_ODD, RelPath("node_modules")])
-    index.leave_out(db, workspace.id, [_ODD])
+    """Names are left out, with the last reason told, until they are let in."""
+    index.leave_out(db, workspace.id, {_ODD: "one", RelPath("node_modules"): "two"})
+    index.leave_out(db, workspace.id, {_ODD: "another"})
     index.let_in(db, workspace.id, [RelPath("node_modules"), RelPath("none")])
-    assert index.left_out(db, workspace.id) == {_ODD}
+    assert index.left_out(db, workspace.id) == {_ODD: "another"}
 
 
 def test_claims(db: Connection, workspace: Workspace) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from rewindd.paths import ROOT, RelPath
-from rewindd.tree import ignore
-from rewindd.tree.gitrun import MISSING, TIMED_OUT, run_git
-from rewindd.tree.ignore import GIT_FAILED, GIT_MISSING, BuiltIn, GitRules, NoRules, choose_rules
+from rewindd.model.capture import CaptureSettings
+from rewindd.paths import RelPath
+from rewindd.tree.gitrun import TIMED_OUT, run_git
 from rewindd.tree.merge import merge_text
+from rewindd.tree.rules.book import RuleBook
 
 
 def git(top: Path, *args: str) -> None:
@@ -25,94 +25,6 @@ def repository(top: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     git(top, "init", "-q")
     return top
-
-
-def test_rules_are_gits(repository: Path) -> None:
-    """Patterns, negations, directories, nested ignore files, info/exclude and the user's own excludes count; tracked files stay in."""
-    (repository / "sub" / "build").mkdir(parents=True)
-    (repository / "build").mkdir()
-    for name in ("a.log", "keep.log", "tracked.log", "b.txt", "sub/c.tmp", "sub/c.txt", "excluded", "personal", "build/x"):
-        (repository / name).touch()
-    (repository / ".gitignore").write_text("*.log\n!keep.log\nbuild/\n")
-    (repository / "sub" / ".gitignore").write_text("*.tmp\n!build/\n")
-    (repository / ".git" / "info" / "exclude").write_text("excluded\n")
-    (repository.parent / ".gitconfig").write_text(f"[core]\n\texcludesFile = {repository.parent}/mine\n")
-    (repository.parent / "mine").write_text("personal\n")
-    git(repository, "add", "-f", "tracked.log")
-    rules = choose_rules(str(repository))
-    names = [(name, (repository / name).is_dir()) for name in sorted(os.listdir(repository))]
-    assert rules.leaves_out(ROOT, names) == {".git", "a.log", "build", "excluded", "personal"}
-    assert rules.leaves_out(RelPath("sub"), [("c.tmp", False), ("c.txt", False), ("build", True)]) == {"c.tmp"}
-    assert rules.leaves_out(ROOT, [("sub/c.tmp", False), ("sub/c.txt", False), ("b.txt", False)]) == {"sub/c.tmp"}
-    assert rules.reason is None
-
-
-def test_odd_names_are_names_for_git_too(repository: Path) -> None:
-    """Names that look like options, magic, globs or are no UTF-8 are taken literally."""
-    odd = ["-z", ":(top)x.log", ":!x", "*", "[a]", "new\nline.log", os.fsdecode(b"\xff.log"), " lead", "trail ", '"q"']
-    (repository / ".gitignore").write_text("*.log\n")
-    for name in odd:
-        (repository / name).touch()
-    assert choose_rules(str(repository)).leaves_out(ROOT, [(name, False) for name in odd]) == {
-        name for name in odd if name.endswith(".log")
-    }
-
-
-def test_nested_repositories_answer_for_themselves(repository: Path) -> None:
-    """A clone and a submodule inside use their own ignore files, and their `.git` is left out."""
-    other = repository.parent / "other"
-    other.mkdir()
-    git(other, "init", "-q")
-    (other / ".gitignore").write_text("*.o\n")
-    git(other, "add", ".")
-    git(other, "commit", "-qm", "one")
-    git(repository, "submodule", "add", "-q", str(other), "module")
-    git(repository, "clone", "-q", str(other), "clone")
-    (repository / ".gitignore").write_text("*.log\n")
-    for inner in ("module", "clone"):
-        for name in ("x.o", "x.log"):
-            (repository / inner / name).touch()
-    rules = choose_rules(str(repository))
-    asked = [(f"{inner}/{name}", False) for inner in ("module", "clone") for name in ("x.o", "x.log", ".git", ".gitignore")] + [
-        ("y.log", False)
-    ]
-    assert rules.leaves_out(ROOT, asked) == {"module/x.o", "module/.git", "clone/x.o", "clone/.git", "y.log"}
-    assert rules.reason is None
-
-
-def test_outside_a_repository_only_reserved_names_are_left_out(top: Path) -> None:
-    """No repository, no rules, no process; `--no-ignore` the same within one."""
-    (top / ".gitignore").write_text("*\n")
-    names = [(".git", True), (".rewindd-op-1", False), ("x", False)]
-    for rules in (choose_rules(str(top)), NoRules(), BuiltIn()):
-        assert rules.leaves_out(ROOT, names) == {".git", ".rewindd-op-1"}
-        assert rules.reason is None
-
-
-def test_without_git_it_is_said(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No git: the built-in rules, with the reason; no merge but the trivial ones."""
-    monkeypatch.setenv("PATH", str(top))
-    assert choose_rules(str(top)).reason == GIT_MISSING
-    assert run_git(["version"], cwd=str(top), timeout_s=1).returncode == MISSING
-    assert merge_text(b"a\n", b"b\n", b"c\n") is None
-    assert merge_text(b"a\n", b"a\n", b"c\n") == b"c\n"
-
-
-def test_a_broken_repository_lets_nothing_escape(repository: Path) -> None:
-    """Where git fails nothing is left out but reserved names, and the reason is given."""
-    (repository / ".git" / "config").write_text("[broken\n")
-    rules = choose_rules(str(repository))
-    assert rules.leaves_out(ROOT, [("x", False), (".git", True)]) == {".git"}
-    assert rules.reason == GIT_FAILED
-
-
-def test_one_bad_path_does_not_let_the_others_in(repository: Path) -> None:
-    """A path that git refuses (beyond a link) spoils its own directory only."""
-    (repository / ".gitignore").write_text("*.log\n")
-    (repository / "link").symlink_to("/")
-    rules = GitRules(str(repository))
-    assert rules.leaves_out(ROOT, [("link/etc", True), ("x.log", False)]) == {"x.log"}
-    assert rules.reason == GIT_FAILED
 
 
 CONFIGURED = """
@@ -196,11 +108,10 @@ def test_no_program_of_a_repository_runs(repository: Path, monkeypatch: pytest.M
     assert ran.exists(), "the canary must be able to sing"
     ran.unlink()
 
-    rules = choose_rules(str(repository))
-    assert rules.leaves_out(ROOT, [("tracked", False), ("a.log", False), ("b", False)]) == {"a.log"}
+    rules = RuleBook(str(repository), CaptureSettings())
+    assert set(rules.leaves_out([(RelPath(name), False) for name in ("tracked", "a.log", "b")])) == {"a.log"}
     assert rules.reason is None
     assert merge_text(b"1\n2\n3\n", b"one\n2\n3\n", b"1\n2\nthree\n") == b"one\n2\nthree\n"
-    monkeypatch.setattr(ignore, "TIMEOUT_S", 5.0)
     private = repository / "private"
     private.mkdir()
     (private / "a").write_text("1\n")

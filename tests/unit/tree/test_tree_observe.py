@@ -2,48 +2,94 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rewindd.model.capture import CaptureSettings
+from rewindd.model.capture import LeftOut as LeftName
+from rewindd.model.index import Index, LeftOut
 from rewindd.model.log import IndexEntry
 from rewindd.model.versions import ABSENT, UNKNOWN, Directory, File
 from rewindd.paths import ROOT, RelPath
 from rewindd.tree import observe as observe_module
-from rewindd.tree.ignore import BuiltIn, Names
+from rewindd.tree.listing import Name, list_directory
 from rewindd.tree.look import SPECIAL, Look, Unseen
-from rewindd.tree.observe import LeftOut, New, Observation, observe, survey
+from rewindd.tree.observation import EVERYTHING, New, Observation, Wanted
+from rewindd.tree.observe import observe
 from rewindd.tree.root import Root
+from rewindd.tree.rules.book import NoRules
+from rewindd.tree.sight import LIMIT, Limits, Sight
+from rewindd.tree.survey import survey
 from support.tree import Memory, index_of, names_below, open_root, settle_times
 
-Index = dict[RelPath, IndexEntry]
 
+class Listed(NoRules):
+    """Leaves out names that it is told, and counts the questions. `before`: what older texts of the rules had left out."""
 
-class Listed(BuiltIn):
-    """Leaves out names that it is told, and counts the questions."""
-
-    def __init__(self, *left: str) -> None:
+    def __init__(self, *left: str, before: Iterable[str] = ()) -> None:
         super().__init__()
-        self.left, self.questions = set(left), 0
+        self.left, self.before, self.questions = set(left), set(before), 0
 
-    def leaves_out(self, directory: RelPath, names: Names) -> set[str]:
+    def leaves_out(self, names: Sequence[tuple[RelPath, bool]]) -> dict[RelPath, str]:
         self.questions += 1
-        return super().leaves_out(directory, names) | {name for name, _ in names if name.rpartition("/")[2] in self.left}
+        return super().leaves_out(names) | {path: "told" for path, _ in names if path.name in self.left}
+
+    def moved(self) -> bool:
+        return False
+
+    def changed(self, rule_files: Iterable[RelPath]) -> None:
+        """Nothing is remembered."""
+
+    def let_in(self, names: Sequence[tuple[RelPath, bool]], old: Mapping[RelPath, bytes]) -> set[RelPath]:
+        return {path for path, _ in names if path.name in self.before}
 
 
 def covered_index(top: Path, memory: Memory, *, covered: int = 7) -> Index:
     settle_times(top)
     with open_root(top) as root:
-        return index_of(root, [ROOT, *names_below(top)], memory, covered=covered)
+        return Index(index_of(root, [ROOT, *names_below(top)], memory, covered=covered).values())
 
 
 def observed(
-    root: Root, index: Index, memory: Memory, *, paths: Iterable[str] | None = None, left: Iterable[str] = (), rules: BuiltIn | None = None
+    root: Root,
+    index: Index,
+    memory: Memory,
+    *,
+    wanted: Wanted = EVERYTHING,
+    left: Mapping[str, str] | None = None,
+    rules: Listed | None = None,
+    settings: CaptureSettings | None = None,
+    counted: Iterable[str] = (),
+    leave: Callable[[RelPath], str | None] | None = None,
+    armed: list[RelPath] | None = None,
+    text_before: bytes | None = None,
 ) -> Observation:
-    wanted = None if paths is None else [RelPath(path) for path in paths]
-    return observe(root, index, {RelPath(path) for path in left}, wanted, rules or BuiltIn(), memory)
+    return observe(
+        Sight(
+            root=root,
+            index=index,
+            left_out=LeftOut({RelPath(path): reason for path, reason in (left or {}).items()}),
+            rules=rules or Listed(),
+            sink=memory,
+            limits=Limits(settings or CaptureSettings(), index, None, "", lambda path: False),
+            arm=(armed if armed is not None else []).append,
+            text_before=lambda path: text_before,
+            counted={RelPath(path) for path in counted},
+            leave=leave,
+        ),
+        wanted,
+    )
+
+
+def trees(*paths: str) -> Wanted:
+    return Wanted(trees=[RelPath(path) for path in paths])
+
+
+def single(*paths: str) -> Wanted:
+    return Wanted(paths=[RelPath(path) for path in paths])
 
 
 def test_nothing_changed_is_nothing(root: Root, top: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,8 +98,8 @@ def test_nothing_changed_is_nothing(root: Root, top: Path, memory: Memory, monke
     (top / "d" / "file").write_bytes(b"x")
     (top / "link").symlink_to("d")
     index = covered_index(top, memory)
-    index[RelPath("gone")] = IndexEntry(path=RelPath("gone"), version=ABSENT, signature=None, since=1)
-    index[RelPath("d/x/gone")] = replace(index[RelPath("gone")], path=RelPath("d/x/gone"))
+    index.put([IndexEntry(path=RelPath("gone"), version=ABSENT, signature=None, since=1)])
+    index.put([replace(index[RelPath("gone")], path=RelPath("d/x/gone"))])
     monkeypatch.setattr(os, "scandir", lambda *_: pytest.fail("listed"))
     assert observed(root, index, memory) == Observation()
 
@@ -64,7 +110,7 @@ def test_changes_of_every_kind(root: Root, top: Path, memory: Memory) -> None:
         (top / name).write_bytes(b"old")
     index = covered_index(top, memory)
     back = RelPath("back")
-    index[back] = IndexEntry(path=back, version=ABSENT, signature=None, since=3)
+    index.put([IndexEntry(path=back, version=ABSENT, signature=None, since=3)])
     (top / "content").write_bytes(b"new")
     (top / "mode").chmod(0o755)
     (top / "removed").unlink()
@@ -90,8 +136,8 @@ def test_new_names_in_covered_directories(root: Root, top: Path, memory: Memory)
     (top / "covered").mkdir()
     (top / "other").mkdir()
     index = covered_index(top, memory)
-    index[ROOT] = replace(index[ROOT], covered=None)
-    index[RelPath("other")] = replace(index[RelPath("other")], covered=None)
+    index.put([replace(index[ROOT], covered=None)])
+    index.put([replace(index[RelPath("other")], covered=None)])
     (top / "covered" / "n" / "deep").mkdir(parents=True)
     (top / "covered" / "n" / "deep" / "file").write_bytes(b"x")
     (top / "covered" / "junk").mkdir()
@@ -101,11 +147,11 @@ def test_new_names_in_covered_directories(root: Root, top: Path, memory: Memory)
     rules = Listed("junk")
     found = observed(root, index, memory, rules=rules)
     assert [(new.path, new.since) for new in found.new] == [("covered/n", 7), ("covered/n/deep", 7), ("covered/n/deep/file", 7)]
-    assert found.now_left_out == ["covered/junk"]
+    assert found.now_left_out == {RelPath("covered/junk"): "told"}
     assert found.listed == {RelPath(path) for path in ("covered", "covered/n", "covered/n/deep")}
     assert rules.questions == 3
-    again = observed(root, index, memory, left=["covered/junk"], rules=rules)
-    assert again.now_left_out == []
+    again = observed(root, index, memory, left={"covered/junk": "told"}, rules=rules)
+    assert again.now_left_out == {}
 
 
 def test_a_changed_ignore_file_lets_names_in_as_first_seen(root: Root, top: Path, memory: Memory) -> None:
@@ -113,11 +159,10 @@ def test_a_changed_ignore_file_lets_names_in_as_first_seen(root: Root, top: Path
     (top / "d").mkdir()
     (top / "d" / "artefact").write_bytes(b"x")
     (top / ".gitignore").write_text("artefact\n")
-    index = covered_index(top, memory)
-    del index[RelPath("d/artefact")]
-    assert observed(root, index, memory, left=["d/artefact"], rules=Listed("artefact")) == Observation()
+    index = Index(entry for entry in covered_index(top, memory).values() if entry.path != "d/artefact")
+    assert observed(root, index, memory, left={"d/artefact": "told"}, rules=Listed("artefact")) == Observation()
     (top / ".gitignore").write_text("other\n")
-    found = observed(root, index, memory, paths=[".gitignore"], left=["d/artefact"], rules=Listed("other"))
+    found = observed(root, index, memory, wanted=single(".gitignore"), left={"d/artefact": "told"}, rules=Listed("other"))
     assert [(new.path, new.since) for new in found.new] == [("d/artefact", None)]
 
 
@@ -129,14 +174,14 @@ def test_paths_narrow_the_look(root: Root, top: Path, memory: Memory) -> None:
     index = covered_index(top, memory)
     for name in ("a/one", "a/two", "b"):
         (top / name).write_bytes(b"new")
-    assert [seen.path for seen in observed(root, index, memory, paths=["a/one"]).changed] == ["a/one"]
-    assert {seen.path for seen in observed(root, index, memory, paths=["a"]).changed} == {"a/one", "a/two"}
-    assert {seen.path for seen in observed(root, index, memory, paths=["."]).changed} == {"a/one", "a/two", "b"}
+    assert [seen.path for seen in observed(root, index, memory, wanted=trees("a/one")).changed] == ["a/one"]
+    assert {seen.path for seen in observed(root, index, memory, wanted=trees("a")).changed} == {"a/one", "a/two"}
+    assert {seen.path for seen in observed(root, index, memory, wanted=trees(".")).changed} == {"a/one", "a/two", "b"}
     (top / "a" / "new").mkdir()
     (top / "a" / "new" / "file").touch()
-    found = observed(root, index, memory, paths=["a/new/file"])
+    found = observed(root, index, memory, wanted=trees("a/new/file"))
     assert [(new.path, new.since) for new in found.new] == [("a/new", 7), ("a/new/file", 7)]
-    assert [seen.path for seen in found.changed] == ["a"]
+    assert found.changed == []
 
 
 def test_what_is_unseen_stays_in_doubt(root: Root, top: Path, memory: Memory) -> None:
@@ -152,7 +197,7 @@ def test_what_is_unseen_stays_in_doubt(root: Root, top: Path, memory: Memory) ->
     directory = next(seen for seen in found.changed if seen.path == "d")
     assert directory.signature is not None
     assert directory.signature.racy
-    index[fifo] = IndexEntry(path=fifo, version=UNKNOWN, signature=None, since=8)
+    index.put([IndexEntry(path=fifo, version=UNKNOWN, signature=None, since=8)])
     assert observed(root, index, memory).unseen == [Unseen(path=fifo, reason=SPECIAL)]
     (top / fifo).unlink()
     (top / fifo).write_bytes(b"x")
@@ -179,11 +224,11 @@ def test_survey_sees_all_that_the_rules_leave(root: Root, top: Path, memory: Mem
     (top / "d" / "e" / "file").write_bytes(b"x")
     (top / "d" / "to-e").symlink_to("e")
     os.mkfifo(top / "d" / "fifo")
-    seen = list(survey(root, RelPath("d"), Listed("junk"), memory))
+    seen = list(survey(root, RelPath("d"), Listed("junk"), memory, {}))
     assert [each.path for each in seen] == ["d", "d/e", "d/fifo", "d/junk", "d/to-e", "d/e/file"]
-    assert [type(each) for each in seen] == [Look, Look, Unseen, LeftOut, Look, Look]
-    assert [each.path for each in survey(root, RelPath("d/e/file"), BuiltIn(), memory)] == ["d/e/file"]
-    gone = list(survey(root, RelPath("gone"), BuiltIn(), memory))
+    assert [type(each) for each in seen] == [Look, Look, Unseen, LeftName, Look, Look]
+    assert [each.path for each in survey(root, RelPath("d/e/file"), NoRules(), memory, {})] == ["d/e/file"]
+    gone = list(survey(root, RelPath("gone"), NoRules(), memory, {}))
     assert [each.version for each in gone if isinstance(each, Look)] == [ABSENT]
 
 
@@ -201,9 +246,8 @@ def test_a_file_that_changes_all_the_while_is_seen_at_last(root: Root, top: Path
         for seen in (*found.changed, *found.new):
             assert isinstance(seen, Look | New)
             known = index.get(seen.path)
-            index[seen.path] = IndexEntry(
-                path=seen.path, version=seen.version, signature=seen.signature, since=number, covered=known.covered if known else None
-            )
+            covered = known.covered if known else None
+            index.put([IndexEntry(path=seen.path, version=seen.version, signature=seen.signature, since=number, covered=covered)])
             if seen.content is not None:
                 memory.keep(seen.content)
         for path in names_below(top):
@@ -227,3 +271,103 @@ def _timed(root: Root, index: Index, memory: Memory) -> float:
     began = time.perf_counter()
     assert observed(root, index, memory) == Observation()
     return time.perf_counter() - began
+
+
+def test_what_new_rules_leave_out_ends(root: Root, top: Path, memory: Memory) -> None:
+    """A rule file that changed ends known paths that it is about, with the reason; not what nobody listed, and not elsewhere."""
+    for name in ("d/e", "other"):
+        (top / name).mkdir(parents=True)
+        (top / name / "junk").write_bytes(b"x")
+    (top / "d" / ".gitignore").write_text("")
+    index = covered_index(top, memory)
+    index.put([replace(index[RelPath("other")], covered=None)])
+    (top / "d" / ".gitignore").write_text("junk\n")
+    found = observed(root, index, memory, wanted=single("d/.gitignore"), rules=Listed("junk"))
+    assert found.ended == ["d/e/junk"]
+    assert found.now_left_out == {RelPath("d/e/junk"): "told"}
+
+
+def test_names_that_the_old_rules_left_out_are_first_seen(root: Root, top: Path, memory: Memory) -> None:
+    """A name that turns up together with a change of the rules was perhaps there before: only what the old text let in is new."""
+    (top / ".gitignore").write_text("secret\n")
+    index = covered_index(top, memory)
+    (top / ".gitignore").write_text("")
+    (top / "secret").write_bytes(b"s")
+    (top / "fresh").write_bytes(b"f")
+    rules = Listed(before=["secret"])
+    found = observed(root, index, memory, wanted=single(".gitignore", "secret", "fresh"), rules=rules, text_before=b"secret\n")
+    assert {new.path: new.since for new in found.new} == {RelPath("secret"): None, RelPath("fresh"): 7}
+
+
+def test_limits_leave_out_and_let_in_again(root: Root, top: Path, memory: Memory) -> None:
+    """A file over the limit is left out, known or new, and is first seen when it is small again; what is known does not count twice."""
+    (top / "grows").write_bytes(b"x")
+    index = covered_index(top, memory)
+    (top / "grows").write_bytes(b"x" * 101)
+    (top / "large").write_bytes(b"x" * 101)
+    settings = CaptureSettings(max_file_bytes=100)
+    found = observed(root, index, memory, settings=settings)
+    assert found.ended == ["grows"]
+    assert set(found.now_left_out) == {"grows", "large"}
+    assert all(Limits.is_limit(reason) for reason in found.now_left_out.values())
+    (top / "large").write_bytes(b"small")
+    again = observed(root, index, memory, settings=settings, left={"large": LIMIT}, wanted=single("large"))
+    assert [(new.path, new.since) for new in again.new] == [("large", None)]
+    assert again.struck == {"large"}
+    full = observed(root, index, memory, settings=CaptureSettings(max_files=1), wanted=single("large", "grows"))
+    assert [seen.path for seen in full.changed] == ["grows"]
+    assert set(full.now_left_out) == {"large"}
+
+
+def test_what_somebody_else_changes_is_left(root: Root, top: Path, memory: Memory) -> None:
+    """A changed path that is left keeps its version and is named; an unchanged one is not; its directory is listed again next time."""
+    for name in ("mine", "theirs", "quiet"):
+        (top / name).write_bytes(b"old")
+    index = covered_index(top, memory)
+    for name in ("mine", "theirs", "new"):
+        (top / name).write_bytes(b"changed")
+    os.utime(top / "quiet")
+    found = observed(root, index, memory, leave=lambda path: None if path in ("mine", ".") else "held")
+    assert {seen.path for seen in found.changed} == {"mine", ROOT}
+    assert found.left == {RelPath("theirs"): "held", RelPath("new"): "held"}
+    assert next(seen.signature.racy for seen in found.changed if seen.path == ROOT and seen.signature)
+
+
+def test_what_was_counted_is_first_seen(root: Root, top: Path, memory: Memory) -> None:
+    """A name that is known to be there, and was not looked at yet, is no new one though its directory is covered."""
+    index = covered_index(top, memory)
+    (top / "counted").write_bytes(b"x")
+    (top / "new").write_bytes(b"x")
+    found = observed(root, index, memory, counted=["counted"])
+    assert {new.path: new.since for new in found.new} == {RelPath("counted"): None, RelPath("new"): 7}
+
+
+def test_a_directory_is_watched_before_it_is_looked_into(root: Root, top: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Watch, list, look: so that nothing happens between the listing and the watch."""
+    index = covered_index(top, memory)
+    (top / "a" / "b").mkdir(parents=True)
+    (top / "a" / "b" / "file").touch()
+    armed: list[RelPath] = []
+    listed: list[list[RelPath]] = []
+
+    def noting(root: Root, directory: RelPath, known: Container[str] = ()) -> list[Name] | Unseen | None:
+        listed.append(list(armed))
+        return list_directory(root, directory, known)
+
+    monkeypatch.setattr(observe_module, "list_directory", noting)
+    observed(root, index, memory, armed=armed, wanted=trees("a"))
+    assert [at_that_time[-1] for at_that_time in listed] == ["a", "a/b"]
+
+
+def test_below_a_directory_that_came_or_went_all_is_looked_at(root: Root, top: Path, memory: Memory) -> None:
+    """Moved away, replaced by another, or back again: one event about the directory is enough to see what is below."""
+    (top / "d" / "e").mkdir(parents=True)
+    (top / "d" / "e" / "file").write_bytes(b"old")
+    index = covered_index(top, memory)
+    (top / "d").rename(top / "away")
+    found = observed(root, index, memory, wanted=single("d", "away"))
+    assert {seen.path for seen in found.changed if seen.version == ABSENT} == {"d", "d/e", "d/e/file"}
+    assert [new.path for new in found.new] == ["away", "away/e", "away/e/file"]
+    (top / "d" / "e").mkdir(parents=True)
+    (top / "d" / "e" / "file").write_bytes(b"another")
+    assert {seen.path for seen in observed(root, index, memory, wanted=single("d")).changed} == {"d", "d/e", "d/e/file"}

@@ -2,7 +2,7 @@
 
 import click
 
-from rewindd.cli import choose
+from rewindd.cli import choose, past
 from rewindd.cli.invocation import Invocation
 from rewindd.cli.options import Command, offer_positions, paths_after_dashes, text
 from rewindd.cli.render import human
@@ -34,6 +34,8 @@ def pending_command(run: Invocation, more: tuple[str, ...]) -> None:
         run.screen.say(f"{count(len(found.changes), 'path')} changed {total}".rstrip())
     else:
         run.screen.say("nothing pending")
+    if found.contested:
+        run.screen.say(f"{count(found.contested, 'path')} changed while another session was at work too; whose it is cannot be told")
     if found.unowned:
         run.screen.say(f"{count(found.unowned, 'path')} changed by nobody known; a rewind leaves them, unless `--also external`")
 
@@ -58,11 +60,14 @@ def list_command(run: Invocation, all_sessions: bool, limit: int | None) -> None
 
 
 @click.command("show", cls=Command)
-@click.argument("position", metavar="ID", type=text, shell_complete=offer_positions)
+@click.argument("position", metavar="ID[:PATH]", shell_complete=offer_positions)
 @click.option("--content", is_flag=True, help="The files' contents too.")
 @click.pass_obj
 def show_command(run: Invocation, position: str, content: bool) -> None:
-    """Show one checkpoint whole."""
+    """Show one checkpoint whole, or with ID:PATH a path as it was."""
+    if ":" in position and past.show(run, position):
+        return
+    position = text(position)
     found = run.ask(ShowCheckpoint(session=choose.to_read(run), position=position, content=content), CheckpointReply).checkpoint
     if run.screen.json:
         fields = plain(found)

@@ -11,6 +11,7 @@ from rewindd.cli.render import plan
 from rewindd.cli.render.json import line, plain
 from rewindd.cli.render.words import count
 from rewindd.errors import BadRequest, Conflict, NotQuiet
+from rewindd.model import githead
 from rewindd.model.log import OnConflict, Restore, Scope
 from rewindd.protocol.replies import RewindResult
 from rewindd.protocol.requests import Redo, Rewind, Undo
@@ -37,6 +38,7 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done
 @click.option("--restore", multiple=True, type=click.Choice([_ALL, *_EVERYTHING]), help="What to take back; repeatable. [default: all]")
 @click.option("--also", multiple=True, type=click.Choice(["external"]), help="Take nobody's later changes back too.")
 @_ON_CONFLICT
+@click.option("--across-head", is_flag=True, help="Also where git's HEAD is another than at POS.")
 @click.option("--plan", "plan_id", metavar="PLAN_ID", type=text, help="Only if what it would do is still this.")
 @_DRY_RUN
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -49,6 +51,7 @@ def rewind_command(
     restore: tuple[str, ...],
     also: tuple[str, ...],
     on_conflict: str,
+    across_head: bool,
     plan_id: str | None,
     dry_run: bool,
     yes: bool,
@@ -70,6 +73,7 @@ def rewind_command(
         paths=run.paths(paths),
         plan=plan_id,
         dry_run=dry_run,
+        across_head=across_head,
     )
     if not (dry_run or yes):
         shown = _confirmed(run, request)
@@ -113,20 +117,31 @@ def _confirmed(run: Invocation, request: Rewind) -> str | None:
     """Shows the plan and asks. Returns the plan's id after a yes, None after a no.
 
     Raises:
+        GitHeadMoved: git's HEAD is another than at the position; to go on all the same is to be said, not answered.
         Conflict: the plan cannot be carried out.
         NotQuiet: files are being changed right now, and the answer was no.
     """
     screen = run.screen
     planned = run.ask(msgspec.structs.replace(request, dry_run=True), RewindResult)
     screen.warn(plan.plan(planned, screen.paint_err))
+    if planned.git_heads is not None and not request.across_head:
+        raise githead.moved(planned.git_heads.then, planned.git_heads.now)
     if planned.conflicts and request.on_conflict in _FAILING:
         number = count(len(planned.conflicts), "path")
         raise Conflict(f"{number} in conflict, nothing was touched; `--on-conflict keep` leaves them, `overwrite` takes them back")
-    if screen.ask("Files were changed just now. Go on all the same?" if planned.not_quiet else "Go on?"):
+    restless = _restless(planned)
+    if screen.ask(f"{restless[0].upper()}{restless[1:]}. Go on all the same?" if restless else "Go on?"):
         return planned.plan_id
-    if planned.not_quiet:
-        raise NotQuiet("files were changed just now; nothing was touched, try again when it is quiet, or say --yes")
+    if restless:
+        raise NotQuiet(f"{restless}; nothing was touched, try again when it is quiet, or say --yes")
     return None
+
+
+def _restless(planned: RewindResult) -> str:
+    """Returns why now may be a bad moment, "" where nothing says so."""
+    if plan.has_window(planned):
+        return "a command or a turn is under way"
+    return "files were changed just now" if planned.not_quiet else ""
 
 
 def _print(run: Invocation, result: RewindResult, what: str) -> None:

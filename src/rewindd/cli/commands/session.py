@@ -1,15 +1,17 @@
 """`session open`, `list`, `show`, `close`."""
 
 import click
+import msgspec
 
 from rewindd.cli import choose
+from rewindd.cli.exits import Exit
 from rewindd.cli.invocation import Invocation
 from rewindd.cli.options import Group, text
 from rewindd.cli.render import human
 from rewindd.cli.render.json import line, plain
 from rewindd.cli.render.words import visible
 from rewindd.cli.where import identity, physical
-from rewindd.errors import BadRequest
+from rewindd.errors import AlreadyExists, BadRequest
 from rewindd.protocol.replies import SessionInfo, SessionReply, Sessions
 from rewindd.protocol.requests import CloseSession, ListSessions, OpenSession, ShowSession
 
@@ -27,6 +29,8 @@ def session_command() -> None:
 @click.option("--capture", type=click.Choice(["workspace", "snapshots"]), help="Keep everything, or what is snapshotted.")
 @click.option("--attribution", type=click.Choice(["declared", "sole"]), help="sole: changes that nobody declared are its own.")
 @click.option("--exact", is_flag=True, help="Take DIR itself, not the git work tree around it.")
+@click.option("--adopt", "replaced", flag_value="adopt", help="Where DIR is another directory now: the same workspace goes on.")
+@click.option("--new", "replaced", flag_value="new", help="Where DIR is another directory now: a new workspace begins.")
 @click.pass_obj
 def _open(
     run: Invocation,
@@ -37,7 +41,8 @@ def _open(
     capture: str | None,
     attribution: str | None,
     exact: bool,
-) -> None:
+    replaced: str | None,
+) -> int:
     """Open a session on DIR (else the current directory) and print its id."""
     if directory == "":
         raise BadRequest("an empty directory name; leave it out for the current one")
@@ -53,13 +58,36 @@ def _open(
         capture=capture,
         attribution=attribution,
         exact=exact,
+        replaced=replaced,
     )
-    reply = run.ask(request, SessionReply)
+    reply = _opened(run, request)
+    if reply is None:
+        run.screen.say("no session was opened")
+        return Exit.FAILED
     if run.screen.json:
         run.screen.print(line(plain(reply.session)))
-        return
+        return Exit.DONE
     run.screen.print(reply.session.id)
     run.screen.say(f"{'opened' if reply.created else 'it was open already'}, workspace {visible(reply.session.root)}")
+    return Exit.DONE
+
+
+def _opened(run: Invocation, request: OpenSession) -> SessionReply | None:
+    """Opens the session. On a terminal it asks what a directory is that took the place of a workspace's; None: neither.
+
+    Raises:
+        AlreadyExists: it did, and there is nobody to ask.
+    """
+    try:
+        return run.ask(request, SessionReply)
+    except AlreadyExists as exc:
+        if "workspace" not in exc.fields or not run.screen.is_interactive:
+            raise
+        run.screen.warn(exc.message)
+        answer = run.screen.choose("Which?", ("adopt", "new", "abort"))
+        if answer not in ("adopt", "new"):
+            return None
+    return run.ask(msgspec.structs.replace(request, replaced=answer), SessionReply)
 
 
 @session_command.command("list")

@@ -3,6 +3,8 @@
 from rewindd.cli.render.patch import counts
 from rewindd.cli.render.words import count, visible
 from rewindd.cli.screen import Paint
+from rewindd.model import githead
+from rewindd.paths import ROOT
 from rewindd.protocol.replies import PathReason, RewindResult, StepInfo
 
 _ACTIONS = {"restore": "green", "remove": "red", "merge": "yellow"}
@@ -10,10 +12,10 @@ _ACTIONS = {"restore": "green", "remove": "red", "merge": "yellow"}
 _SHOWN = 10
 
 
-def plan(result: RewindResult, paint: Paint) -> str:
-    """Returns what would be done."""
-    to = f" to {visible(result.checkpoint_id)}" if result.checkpoint_id else ""
-    head = paint(f"would rewind{to}:" if does_something(result) else f"would rewind{to}: no file would change", "bold")
+def plan(result: RewindResult, paint: Paint, *, what: str = "rewind") -> str:
+    """Returns what would be done; `what` is the word for it."""
+    to = _target(result, what)
+    head = paint(f"would {what}{to}:" if does_something(result) else f"would {what}{to}: no file would change", "bold")
     return "\n".join([head, *_details(result, paint, would=True)])
 
 
@@ -24,8 +26,7 @@ def outcome(result: RewindResult, paint: Paint, *, what: str = "rewound") -> str
         for number, word in ((len(result.restored), "restored"), (len(result.removed), "removed"), (len(result.merged), "merged"))
         if number
     ]
-    to = f" to {visible(result.checkpoint_id)}" if result.checkpoint_id else ""
-    head = paint(f"{what}{to}: {', '.join(parts) or 'no file changed'}", "bold")
+    head = paint(f"{what}{_target(result, what)}: {', '.join(parts) or 'no file changed'}", "bold")
     return "\n".join([head, *_details(result, paint, would=False)])
 
 
@@ -34,12 +35,32 @@ def does_something(result: RewindResult) -> bool:
     return bool(result.restored or result.removed or result.merged)
 
 
+def has_window(result: RewindResult) -> bool:
+    """True when a session has a window open in the workspace: it may change any file at any moment."""
+    return ROOT in result.not_quiet
+
+
+def _target(result: RewindResult, what: str) -> str:
+    if not result.checkpoint_id:
+        return ""
+    return f" {'from' if what.startswith('restore') else 'to'} {visible(result.checkpoint_id)}"
+
+
 def _details(result: RewindResult, paint: Paint, *, would: bool) -> list[str]:
     lines = [_step(step, paint) for step in result.steps]
     lines += _reasons("keep" if would else "kept", result.kept, paint, "cyan")
     lines += _reasons("conflict", result.conflicts, paint, "red")
-    if result.not_quiet:
-        lines.append(paint(f"changed just now: {_some(list(result.not_quiet))}", "yellow"))
+    if result.git_heads is not None:
+        then, now = githead.words(result.git_heads.then), githead.words(result.git_heads.now)
+        lines.append(paint(f"git's HEAD: {visible(then)} then, {visible(now)} now", "yellow"))
+    if has_window(result):
+        lines.append(paint("a command or a turn is under way in the workspace", "yellow"))
+    changed: list[str] = [path for path in result.not_quiet if path != ROOT]
+    if changed:
+        lines.append(paint(f"changed just now: {_some(changed)}", "yellow"))
+    if result.not_restored:
+        entries = f"{len(result.not_restored)} ignored {'entry does' if len(result.not_restored) == 1 else 'entries do'}"
+        lines.append(paint(f"{entries} not come back: {_some([entry.path for entry in result.not_restored])}", "yellow"))
     if result.left is not None:
         lines.append(f"left alone: {count(result.left.rows, 'change')} by nobody to {_some(list(result.left.paths))}")
         lines.append(f"  to take them too: {visible(result.left.command)}")

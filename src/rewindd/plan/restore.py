@@ -1,0 +1,89 @@
+"""What a restore wants of each path: single things back as they were, everything else left.
+
+A restore removes nothing: a path that was absent then and is there now stays. Where no position is named, the newest burst of
+deletions is what comes back.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from rewindd.model.log import Row
+from rewindd.model.versions import Absent, Unknown
+from rewindd.paths import RelPath
+from rewindd.plan.draft import Draft, Exact, Keep
+from rewindd.plan.merge import Clash
+from rewindd.timeline.history import Timeline
+
+#: Deletions further apart than this are not one: an `rm -rf` of 100,000 files takes seconds, and is seen half a minute later at the latest.
+GAP_NS = 60 * 1_000_000_000
+
+
+@dataclass(slots=True)
+class Burst:
+    """The newest burst of deletions among some rows, told from the newest row backwards.
+
+    `deletions`: the newest of each path. `is_over` once an older row cannot be of it: somebody worked there in between, or more
+    than `GAP_NS` passed.
+    """
+
+    deletions: dict[RelPath, Row] = field(default_factory=dict)
+    is_over: bool = False
+    _newer_ns: int | None = None
+
+    def take(self, rows: Iterable[Row]) -> None:
+        """Goes on with older rows, newest first; those behind the end of the burst are not looked at.
+
+        What an operation removed is deleted too. What an operation brought, and what only became known, says nothing.
+        """
+        for row in rows:
+            if self.is_over:
+                return
+            if row.source.is_view:
+                continue
+            if isinstance(row.after, Absent):
+                self._take(row)
+            elif row.source.is_content:
+                self.is_over = True
+
+    def _take(self, row: Row) -> None:
+        if self._newer_ns is not None and self._newer_ns - row.at_ns > GAP_NS:
+            self.is_over = True
+            return
+        self._newer_ns = row.at_ns
+        self.deletions.setdefault(row.path, row)
+
+
+def before_of(timeline: Timeline, deletion: Row) -> int:
+    """Returns the position just before a deletion. That of an operation was decided before its first row: rows are switched there."""
+    at = timeline.operation_at(deletion)
+    return (deletion.seq if at is None else at) - 1
+
+
+def deleted(timeline: Timeline, burst: Burst) -> dict[RelPath, int]:
+    """Returns, for each path of a burst that is still gone, the position at which it is wanted."""
+    gone = (row for row in burst.deletions.values() if isinstance(timeline.current(row.path), Absent | Unknown))
+    return {row.path: before_of(timeline, row) for row in gone}
+
+
+def restore(timeline: Timeline, wanted: Mapping[RelPath, int], *, overwrite: bool = True) -> list[Draft]:
+    """Returns what it takes to have each path as it was at its position, by path; nothing for one that is so, or was absent.
+
+    The rows live then are live again, everybody's. `overwrite` False: what is there and differs is a conflict.
+    """
+    drafts = (_restored(timeline, path, wanted[path], overwrite=overwrite) for path in sorted(wanted))
+    return [draft for draft in drafts if draft is not None]
+
+
+def _restored(timeline: Timeline, path: RelPath, seq: int, *, overwrite: bool) -> Draft | None:
+    current, version = timeline.current(path), timeline.state(seq, path)
+    if isinstance(version, Absent) or version == current:
+        return None
+    way: Exact | Keep | Clash = Exact(version)
+    if isinstance(version, Unknown):
+        way = Keep("not known at that point")
+    elif isinstance(current, Unknown):
+        way = Keep("outside the rules now")
+    elif not overwrite and not isinstance(current, Absent):
+        way = Clash("there is something else now")
+    live, then = timeline.live(timeline.position, path), timeline.live(seq, path)
+    return Draft(path=path, current=current, live=live, wanted=then, way=way, why="as it was then")

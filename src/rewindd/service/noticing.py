@@ -1,0 +1,85 @@
+"""What may have changed since it was last looked at: told by the change feed where there is one, else everything.
+
+The feed only shrinks the set to look at; the answer always comes from looking.
+"""
+
+from dataclasses import replace
+from time import time_ns
+
+from rewindd.model.session import Baseline
+from rewindd.paths import RelPath
+from rewindd.service.state import State, Tree
+from rewindd.tree.observation import EVERYTHING, Observation, Wanted
+from rewindd.tree.sight import LIMIT
+from rewindd.tree.watch.dirty import Dirt
+
+#: Bytes of waiting events that are read in the event loop: some 1,000 events, a millisecond. More go to a worker thread.
+INLINE_BYTES = 64 << 10
+
+
+def watch(state: State, tree: Tree) -> None:
+    """Begins to watch a workspace that is captured as a whole; everything in it is to be looked at once."""
+    if state.feed is not None and tree.watch is None and tree.workspace.baseline is not Baseline.NONE:
+        tree.watch = state.feed.open()
+
+
+def unwatch(tree: Tree) -> None:
+    """Ends that; the next look is at everything."""
+    if tree.watch is not None:
+        tree.watch.close()
+        tree.watch = None
+
+
+async def drain(state: State) -> None:
+    """Takes note of every change that was made before now: the kernel queued its event inside the call that made it."""
+    if state.feed is None:
+        return
+    if state.feed.waiting_bytes() > INLINE_BYTES:
+        events = await state.bridge.work(state.feed.drain)
+    else:
+        events = state.feed.drain()
+    if events:
+        state.noticed()
+
+
+async def take(state: State, tree: Tree) -> Dirt | None:
+    """Returns what changed until now and takes it off the list; None where nothing is watched."""
+    watch(state, tree)
+    if tree.watch is None:
+        return None
+    await drain(state)
+    return tree.watch.take()
+
+
+def put_back(tree: Tree, dirt: Dirt | None) -> None:
+    """What could not be looked at is still to be looked at."""
+    if dirt is not None and tree.watch is not None:
+        tree.watch.put_back(dirt)
+
+
+def wanted(tree: Tree, dirt: Dirt | None) -> Wanted:
+    """Returns what is to be looked at: what the feed told, what it cannot tell of, and what could not be seen the last time."""
+    if dirt is None or tree.watch is None:
+        return replace(EVERYTHING, judge=frozenset(tree.judge))
+    unwatched = list(tree.watch.unwatched)
+    inside = [path for directory in unwatched for path in tree.index.inside(directory)]
+    paths = {*dirt.paths, *tree.unseen, *tree.index.linked, *unwatched, *inside}
+    paths.difference_update([path for path in dirt.paths if path in tree.left_out and not _may_be_let_in(tree, path)])
+    return Wanted(paths=paths, trees=list(dirt.trees), judge=frozenset(tree.judge))
+
+
+def looked(tree: Tree, wanted: Wanted, seen: Observation) -> None:
+    """Takes note of what could not be seen, and of what is to be looked at again."""
+    unseen = {one.path: one.reason for one in seen.unseen}
+    if wanted.is_everything:
+        tree.unseen, tree.scanned_at_ns = unseen, time_ns()
+    else:
+        tree.unseen = {path: reason for path, reason in tree.unseen.items() if path not in wanted.paths} | unseen
+    tree.judge -= wanted.judge
+    if tree.watch is not None:
+        tree.watch.mark(seen.left)
+
+
+def _may_be_let_in(tree: Tree, path: RelPath) -> bool:
+    """True for a name that a limit left out: it may be smaller now. What a rule left out stays so until the rules change."""
+    return path in tree.index or tree.left_out[path].startswith(LIMIT)

@@ -1,0 +1,38 @@
+"""Git's HEAD by position: a row where it was first seen, and one wherever it moved since."""
+
+from rewindd.model.githead import GitHead
+from rewindd.model.ids import WorkspaceId
+from rewindd.store.records import Records
+from rewindd.store.schema import Connection
+from rewindd.store.workspaces import number_of
+
+_TABLE = Records("heads", ("workspace", "seq"), ("head", "at_ns"))
+
+
+def add(db: Connection, workspace: WorkspaceId, seq: int, head: GitHead, at_ns: int) -> None:
+    """Records what HEAD is from a position on; 0 for the first. `at_ns`: wall-clock time."""
+    _TABLE.insert(db, [(number_of(db, workspace), seq, head.head, at_ns)])
+
+
+def at(db: Connection, workspace: WorkspaceId, position: int) -> GitHead | None:
+    """Returns what HEAD was at a position; None where it was never looked at."""
+    return _TABLE.find(db, _head, "WHERE workspace = ? AND seq <= ? ORDER BY seq DESC", (number_of(db, workspace), position))
+
+
+def last(db: Connection, workspace: WorkspaceId) -> GitHead | None:
+    """Returns what HEAD was when it was last looked at; None where it never was."""
+    return _TABLE.find(db, _head, "WHERE workspace = ? ORDER BY seq DESC", (number_of(db, workspace),))
+
+
+def position_at(db: Connection, workspace: WorkspaceId, at_ns: int) -> int:
+    """Returns the position of the last move that is not newer than the time; 0 if there is none."""
+    clause = "WHERE workspace = ? AND at_ns <= ? ORDER BY seq DESC"
+    return _TABLE.find(db, _seq, clause, (number_of(db, workspace), at_ns)) or 0
+
+
+def _head(workspace: int, seq: int, head: str | None, at_ns: int) -> GitHead:
+    return GitHead(head)
+
+
+def _seq(workspace: int, seq: int, head: str | None, at_ns: int) -> int:
+    return seq

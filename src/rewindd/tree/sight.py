@@ -1,0 +1,113 @@
+"""What an observation goes by: the tree and what is known of it, the rules, the limits, and how to watch."""
+
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rewindd.model.capture import CaptureSettings
+from rewindd.model.index import Index, LeftOut
+from rewindd.model.log import IndexEntry
+from rewindd.model.versions import File
+from rewindd.paths import RelPath
+from rewindd.tree.look import Refusal, Refuse, Sink
+from rewindd.tree.root import Root
+from rewindd.tree.rules.book import Rules
+
+#: How the reasons of limits begin: what one of them leaves out is judged again at every look.
+LIMIT = "limit: "
+
+
+class RuleSet(Rules, Protocol):
+    """Rules that change while they are used; `tree.rules.book.RuleBook` is one."""
+
+    def moved(self) -> bool:
+        """True when a source of the rules that is no captured file changed since the last call."""
+        ...
+
+    def changed(self, rule_files: Iterable[RelPath]) -> None:
+        """These captured files of rules are different now."""
+        ...
+
+    def let_in(self, names: Sequence[tuple[RelPath, bool]], old: Mapping[RelPath, bytes]) -> set[RelPath]:
+        """Returns those of the names that the old texts of changed files of rules had left out."""
+        ...
+
+
+class Limits:
+    """How much is captured: of one file, of the workspace, and of what the store has room for. Used by one observation."""
+
+    def __init__(
+        self, settings: CaptureSettings, index: Index, room_bytes: int | None, no_room: str, is_named: Callable[[RelPath], bool]
+    ) -> None:
+        """Takes what may be stored yet (`room_bytes`; None: no bound), why no more, and which paths a session named itself."""
+        self._settings, self.is_named, self._no_room = settings, is_named, no_room
+        self._files, self._bytes, self._room_bytes = index.files, index.size_bytes, room_bytes
+
+    @staticmethod
+    def is_limit(reason: str) -> bool:
+        """True for a reason of a limit."""
+        return reason.startswith(LIMIT)
+
+    def refuse(self, path: RelPath, known: IndexEntry | None) -> Refuse:
+        """Returns what says, from the size of the file at `path`, that its content is not to be read."""
+
+        def judge(size: int) -> Refusal | None:
+            was = known.version.size if known is not None and isinstance(known.version, File) else 0
+            if was <= self._settings.max_file_bytes and not self.is_named(path):
+                reason = self._over(size, is_new=known is None or not isinstance(known.version, File))
+                if reason is not None:
+                    return Refusal(LIMIT + reason, True)
+            if self._room_bytes is not None and size > self._room_bytes:
+                return Refusal(self._no_room, False)
+            return None
+
+        return judge
+
+    def took(self, known: IndexEntry | None, version: File) -> None:
+        """Notes that a file's content was read: the limits are nearer now."""
+        before = known.version if known is not None and isinstance(known.version, File) else None
+        self._files += before is None
+        self._bytes += version.size - (before.size if before is not None else 0)
+        if self._room_bytes is not None and (before is None or before.digest != version.digest):
+            self._room_bytes -= version.size
+
+    def _over(self, size: int, *, is_new: bool) -> str | None:
+        limits = self._settings
+        if size > limits.max_file_bytes:
+            return f"larger than max_file_bytes, {limits.max_file_bytes} bytes"
+        if is_new and self._files >= limits.max_files:
+            return f"the workspace has max_files already, {limits.max_files}"
+        if is_new and self._bytes + size > limits.max_bytes:
+            return f"the workspace has max_bytes already, {limits.max_bytes} bytes"
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What an observation goes by.
+
+    Attributes:
+        root: the open workspace.
+        index: what is known, by path.
+        left_out: the names that rules and limits had left out.
+        rules: what to leave out among new names.
+        sink: takes large content.
+        limits: how much is captured.
+        arm: watches a directory, before it is looked into.
+        text_before: the content of a changed rule file as the index has it; None where it had none.
+        skip: paths that are not to be looked at.
+        counted: paths that are known to be there and were never looked at: they are first seen.
+        leave: says why a path that changed is left as it was last known; None: it is not left.
+    """
+
+    root: Root
+    index: Index
+    left_out: LeftOut
+    rules: RuleSet
+    sink: Sink
+    limits: Limits
+    arm: Callable[[RelPath], object]
+    text_before: Callable[[RelPath], bytes | None]
+    skip: Set[RelPath] = field(default_factory=frozenset)
+    counted: Container[RelPath] = ()
+    leave: Callable[[RelPath], str | None] | None = None

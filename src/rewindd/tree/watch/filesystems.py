@@ -1,0 +1,51 @@
+"""Which file systems tell of changes: those where every change goes through this kernel.
+
+On a network file system, or one served by a program, others change files and nothing is heard of it here. Asked of each
+directory's descriptor, so that what is mounted below the root is judged by itself, also where device numbers say nothing (btrfs).
+"""
+
+import ctypes
+
+#: By the number that statfs(2) gives as f_type (linux/magic.h, statfs(2), and the file systems' own headers). virtiofs and what
+#: mounts as fuse.NAME or fuseblk are FUSE.
+WITHOUT_EVENTS = {
+    0x0000517B: "smb",
+    0x0000564C: "ncp",
+    0x00006969: "nfs",
+    0x00C36400: "ceph",
+    0x01021997: "9p",
+    0x01161970: "gfs2",
+    0x0BD00BD0: "lustre",
+    0x19830326: "beegfs",
+    0x20030528: "orangefs",
+    0x47504653: "gpfs",
+    0x5346414F: "afs",
+    0x65735546: "fuse",
+    0x6B414653: "afs",
+    0x73757245: "coda",
+    0x7461636F: "ocfs2",
+    0x786F4256: "vboxsf",
+    0xAAD7AAEA: "panfs",
+    0xBACBACBC: "vmhgfs",
+    0xFE534D42: "smb2",
+    0xFF534D42: "cifs",
+}
+
+#: struct statfs has 120 bytes on 64-bit Linux; its first word is f_type.
+_STATFS_BYTES = 256
+_TYPE_BITS = 0xFFFFFFFF
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fstatfs.argtypes = (ctypes.c_int, ctypes.c_char_p)
+
+
+def without_events(fd: int) -> str | None:
+    """Returns why the directory behind a descriptor, O_PATH too, gives no events; None where it does.
+
+    Blocks while a server that is mounted there does not answer.
+    """
+    buffer = ctypes.create_string_buffer(_STATFS_BYTES)
+    if _libc.fstatfs(fd, buffer) != 0:
+        return None  # inotify_add_watch(2) will say what is wrong with it
+    name = WITHOUT_EVENTS.get(ctypes.c_long.from_buffer(buffer).value & _TYPE_BITS)
+    return f"no change events on {name}" if name else None
