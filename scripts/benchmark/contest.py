@@ -15,7 +15,6 @@ from benchmark import demands, subject
 from benchmark.comparison import Key, Samples
 from benchmark.ground import Ground, Wrong, rest
 from benchmark.shadow_git import ShadowGit, disk_bytes
-from rewindd.paths import FsText
 from rewindd.protocol import replies, requests
 
 #: Files that are read back after a first capture.
@@ -98,7 +97,7 @@ class Round:
                     saved = await _save(session)
                     self._note(demands.FIRST_SAVE, begun)
                     for path in read_back:
-                        if await _shown(client, session, saved.id, path) != (ground.ours / path).read_bytes():
+                        if await _shown(session, saved.id, path) != (ground.ours / path).read_bytes():
                             raise Wrong(f"{path} was captured otherwise than it is")
                     self._note(demands.FIRST, begun)
                     for name, field in ((demands.MEMORY, "VmRSS"), (demands.PEAK, "VmHWM")):
@@ -246,12 +245,9 @@ async def _save(session: rewindd.Session) -> replies.Summary:
     return saved
 
 
-async def _shown(client: rewindd.Client, session: rewindd.Session, position: str, path: str) -> bytes:
-    """Returns a file's content as it was at a position, as `show ID:PATH` does."""
-    shown = await client.ask(requests.ShowPath(session=session.id, position=position, path=FsText(path)), replies.PathVersion)
-    if shown.version is None:
-        raise Wrong(f"{path} is not in the checkpoint")
-    return await session.read(shown.version)
+async def _shown(session: rewindd.Session, position: str, path: str) -> bytes | None:
+    """Returns a file's content as it was at a position, as `show ID:PATH` does; None where there was none."""
+    return (await session.show(position, path)).content
 
 
 async def _captured(client: rewindd.Client, session: rewindd.Session, position: str) -> list[str]:

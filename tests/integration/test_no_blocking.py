@@ -1,5 +1,6 @@
 """The event loop never waits for a disk: every blocking call of a use case is made in a thread."""
 
+import os
 from pathlib import Path
 
 import anyio
@@ -65,8 +66,12 @@ async def test_no_use_case_blocks_the_loop(tmp_path: Path) -> None:
             first = wire.decode_fields(await asker.ask(requests.Save(session=session, label="first", key="2")), replies.Saved)
             await asker.ask(requests.BeginEdit(session=session, paths=[FsText("a")], key="3"))
             await change(root, "3")
+            asked = requests.OpenWindow(session=session, kind="turn", pid=os.getpid(), key="8")
+            window = wire.decode_fields(await asker.ask(asked), replies.Window).window
+            await change(root, "4")
             told: list[type[Reply]] = []
             for request, expected in (
+                (requests.CloseWindow(session=session, window=window, key="9"), replies.Changes),
                 (requests.ListPending(session=session, patch=True), replies.Changes),
                 (requests.Save(session=session, key="4"), replies.Saved),
                 (requests.ShowCheckpoint(session=session, position="first", content=True), replies.CheckpointReply),
@@ -78,4 +83,4 @@ async def test_no_use_case_blocks_the_loop(tmp_path: Path) -> None:
                 (requests.CloseSession(session=session, key="7"), replies.SessionReply),
             ):
                 told.append(type(wire.decode_fields(await asker.ask(request), expected)))
-    assert len(told) == 9
+    assert len(told) == 10

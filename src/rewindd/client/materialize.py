@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from rewindd.client.plot import Plot
+from rewindd.client.plot import Growing, Plot
 from rewindd.client.seat import Call
 from rewindd.errors import InternalError
 from rewindd.paths import RelPath
@@ -109,15 +109,15 @@ def _write(session: str, plot: Plot, batch: Sequence[FoundFile]) -> Generator[St
 
 
 def _write_in_pieces(session: str, plot: Plot, path: RelPath, version: FileVersion) -> Generator[Step, object, None]:
-    growing = plot.start(path, version)
-    if growing is None:
-        return
-    with closing(growing):
-        offset, blob = 0, version.blob or ""
-        while True:
-            chunk = yield from _ask(ReadBlob(session=session, blob=blob, offset=offset, length=PIECE_BYTES), Chunk)
-            yield partial(growing.add, chunk.data)
-            offset += len(chunk.data)
-            if offset >= chunk.size or not chunk.data:
-                break
-        growing.finish()
+    started: list[Growing] = []
+    yield lambda: started.extend(plot.start(path, version))
+    for growing in started:
+        with closing(growing):
+            offset, blob = 0, version.blob or ""
+            while True:
+                chunk = yield from _ask(ReadBlob(session=session, blob=blob, offset=offset, length=PIECE_BYTES), Chunk)
+                yield partial(growing.add, chunk.data)
+                offset += len(chunk.data)
+                if offset >= chunk.size or not chunk.data:
+                    break
+            yield growing.finish

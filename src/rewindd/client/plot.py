@@ -89,21 +89,20 @@ class Plot:
     def write(self, files: Iterable[tuple[RelPath, FileVersion, bytes]]) -> None:
         """Makes files with their whole contents. Raises StoreCorrupt where one is not the version's."""
         for path, version, content in files:
-            growing = self.start(path, version)
-            if growing is not None:
+            for growing in self.start(path, version):
                 with closing(growing):
                     growing.add(content)
                     growing.finish()
 
-    def start(self, path: RelPath, version: FileVersion) -> "Growing | None":
-        """Returns a new file that is to be written, None where it cannot be made, which is noted."""
+    def start(self, path: RelPath, version: FileVersion) -> "list[Growing]":
+        """Returns a new file that is to be written and closed; none where it cannot be made, which is noted."""
         if not self._is_inside(path):
-            return None
+            return []
         try:
-            return Growing(self, version, os.open(path.name, _NEW, 0o600, dir_fd=self._hold(path.parent)))
+            return [Growing(self, version, os.open(path.name, _NEW, 0o600, dir_fd=self._hold(path.parent)))]
         except OSError as exc:
             self._failed(path, exc)
-            return None
+            return []
 
     def finish(self) -> None:
         """Gives the directories their modes, the deepest first: when one cannot be entered any more, all in it is done."""

@@ -45,3 +45,11 @@ class LeftOut:
 
     path: RelPath
     reason: str
+
+
+def binary(size_bytes: int) -> str:
+    """Returns a size of the settings in units of 1024: `64 MiB`, `1.5 GiB`, `100 bytes`."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{size_bytes} bytes"

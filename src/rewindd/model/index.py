@@ -61,6 +61,12 @@ class Index(dict[RelPath, IndexEntry]):
                 deeper += self._inside.get(path, ())
             level = deeper
 
+    def of_inodes(self, inodes: Set[tuple[int, int]]) -> list[IndexEntry]:
+        """Returns the entries of these inodes, each (device, inode) as last seen; walks all entries where any is asked for."""
+        if not inodes:
+            return []
+        return [one for one in self.values() if one.signature is not None and (one.signature.device, one.signature.inode) in inodes]
+
     def _count(self, entry: IndexEntry, step: int) -> None:
         version = entry.version
         if isinstance(version, File):

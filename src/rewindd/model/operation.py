@@ -1,4 +1,4 @@
-"""Operations: what a rewind, undo or redo decided, recorded before its first effect."""
+"""Operations: what a rewind, restore, undo or redo decided, recorded before its first effect."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """A rewind, undo or redo. Immutable but for its `status`, and what is decided when it is applied.
+    """A rewind, restore, undo or redo. Immutable but for its `status`, and what is decided when it is applied.
 
     `at`: its position in the log, 0 until it is applied. `paths`: what it was asked to be about; None for all, empty for no
     file. `from_head` and `from_stats`: where

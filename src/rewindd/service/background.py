@@ -73,7 +73,7 @@ class _Rounds:
                 due.append(at_s)
             elif tree.workspace.id not in self._busy:
                 self._busy.add(tree.workspace.id)
-                self._state.later(lambda tree=tree: self._look(tree))  # type: ignore[misc]
+                self._state.meanwhile(lambda tree=tree: self._look(tree))  # type: ignore[misc]
         return min(due, default=None)
 
     def _due_s(self, tree: Tree, now_s: float) -> float | None:

@@ -54,7 +54,7 @@ def begin(state: State, tree: Tree) -> None:
     if tree.workspace.baseline is not Baseline.RUNNING or (before is not None and not before.finished.is_set()):
         return
     tree.first = FirstCapture(missing=before.missing if before is not None else {})
-    state.later(lambda: _run(state, tree))
+    state.meanwhile(lambda: _run(state, tree))
 
 
 async def want(state: State, tree: Tree) -> None:

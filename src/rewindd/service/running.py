@@ -51,14 +51,13 @@ async def running(
         await recover_all(state)
         async with anyio.create_task_group() as group:
             state.later = partial(_start, group)
-            housekeeping = anyio.CancelScope()
-            group.start_soon(_keep_house, state, housekeeping)
-            async with anyio.create_task_group() as guards:
-                state.meanwhile = partial(_start, guards)
+            async with anyio.create_task_group() as brief:
+                state.meanwhile = partial(_start, brief)
+                brief.start_soon(_prune, state)
+                brief.start_soon(background.watch, state)
                 yield Service(state, os.getpid(), on_stop)
                 await windows.end_all(state)
-                guards.cancel_scope.cancel()
-            housekeeping.cancel()
+                brief.cancel_scope.cancel()
         if state.feed is not None:
             state.feed.close()
     finally:
@@ -81,6 +80,8 @@ async def _carefully(work: Callable[[], Awaitable[None]]) -> None:
         await work()
     except (RewinddError, OSError) as exc:
         log.warning("later work failed, it is done again at the next start: %s", exc)
+    except Exception:  # noqa: BLE001 - a bug in one workspace's work must not end the daemon for all; its traceback is in the log
+        log.exception("a bug, in later work")
 
 
 def _feed() -> Feed | None:
@@ -90,14 +91,6 @@ def _feed() -> Feed | None:
     except OSError as exc:
         log.warning("changes cannot be watched (%s); whole trees are looked at instead", exc)
         return None
-
-
-async def _keep_house(state: State, scope: anyio.CancelScope) -> None:
-    """What goes on while nobody asks."""
-    with scope:
-        async with anyio.create_task_group() as group:
-            group.start_soon(_prune, state)
-            group.start_soon(background.watch, state)
 
 
 async def _prune(state: State) -> None:

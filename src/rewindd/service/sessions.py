@@ -1,10 +1,11 @@
 """Sessions: opened on a directory, found again by id, listed, closed."""
 
+import logging
 from contextlib import suppress
 from dataclasses import replace
 from time import time_ns
 
-from rewindd.errors import AlreadyExists, BadRequest, UnknownSession, UnknownWorkspace
+from rewindd.errors import AlreadyExists, BadRequest, StoreError, UnknownSession, UnknownWorkspace
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import SessionId, WorkspaceId, check_chosen
 from rewindd.model.session import Attribution, Baseline, Capture, Head, Session, Workspace
@@ -22,6 +23,8 @@ from rewindd.store import claims as claim_rows
 from rewindd.store import sessions as rows
 from rewindd.store import workspaces
 from rewindd.store.database import Connection
+
+log = logging.getLogger(__name__)
 
 DEFAULT_AGENT = "agent"
 DEFAULT_CAPTURE = Capture.WORKSPACE
@@ -76,10 +79,14 @@ async def open_session(state: State, request: OpenSession, turn: Turn) -> bytes:
 
 
 async def _look_first(state: State, tree: Tree) -> None:
-    """Observes a workspace that is captured: what changed until now is not the new session's."""
-    if tree.workspace.baseline is Baseline.COMPLETE:
-        async with locked(state, tree):
+    """Observes a workspace that is captured: what changed until now is not the new session's. A store that is full is no reason to fail."""
+    if tree.workspace.baseline is not Baseline.COMPLETE:
+        return
+    async with locked(state, tree):
+        try:
             await observe(state, tree)
+        except StoreError as exc:
+            log.warning("workspace %s was not looked at when a session was opened: %s", tree.workspace.id, exc)
 
 
 async def _capture(state: State, tree: Tree, session: Session) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic_ns, time_ns
+from typing import NamedTuple
 
 import anyio
 
@@ -50,6 +51,21 @@ class FirstCapture:
     total: int = 0
     missing: dict[RelPath, None] = field(default_factory=dict)
     finished: anyio.Event = field(default_factory=anyio.Event)
+
+
+class Room(NamedTuple):
+    """How many bytes of content the store may still take in, and what is said of content that is more."""
+
+    bytes: int
+    reason: str
+
+
+class MeasuredRoom(NamedTuple):
+    """What `room` found: when (monotonic seconds), and at which `handled_bytes`."""
+
+    at_s: float
+    handled_bytes: int
+    room: Room
 
 
 @dataclass(slots=True)
@@ -108,6 +124,7 @@ class State:
         self.feed: Feed | None = None
         #: Bytes of content that went through memory since it was last given back.
         self.handled_bytes = 0
+        self.measured_room: MeasuredRoom | None = None
         self.opening = anyio.Lock()
         self.later: Callable[[Callable[[], Awaitable[None]]], None] = _refuse_later
         self.meanwhile: Callable[[Callable[[], Awaitable[None]]], None] = _refuse_later

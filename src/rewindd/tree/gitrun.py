@@ -5,14 +5,19 @@ transports), and the daemon looks at repositories that it knows nothing about.
 """
 
 import os
+import select
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
+from time import monotonic
 from typing import NamedTuple
 
 #: As a shell says them: the program is not there; it did not end in time.
 MISSING = 127
 TIMED_OUT = 124
+
+#: A pipe holds no more (pipe(7), "Pipe capacity").
+PIECE_BYTES = 1 << 16
 
 #: Options that switch off what a repository's configuration could start; they win over every configuration file.
 _HARDENED = (
@@ -61,10 +66,9 @@ def run_git(args: Sequence[str], *, cwd: str, stdin: bytes | None = None, timeou
         user_config: the user's and the system's configuration count, and `cwd` may lie in a repository. For ignore rules only:
             a command that reads content (`diff`, `status`) would run the filters that the repository's attributes name.
     """
-    command = ["git", *_HARDENED, *args]
     try:
         done = subprocess.run(
-            command,
+            ["git", *_HARDENED, *args],
             cwd=cwd,
             env=_environment(os.environ, cwd, user_config=user_config),
             input=b"" if stdin is None else stdin,
@@ -78,6 +82,33 @@ def run_git(args: Sequence[str], *, cwd: str, stdin: bytes | None = None, timeou
     except OSError:
         return GitRun(MISSING, b"")
     return GitRun(done.returncode, done.stdout)
+
+
+def read_git(args: Sequence[str], *, cwd: str, timeout_s: float, user_config: bool = False) -> Iterator[bytes]:
+    """Yields what git writes on stdout, piece by piece, and nothing where it cannot be run; as `run_git` otherwise.
+
+    What was written before git failed, or was killed after `timeout_s`, is yielded too: for what need not be whole.
+    """
+    try:
+        process = subprocess.Popen(
+            ["git", *_HARDENED, *args],
+            cwd=cwd,
+            env=_environment(os.environ, cwd, user_config=user_config),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError:
+        return
+    until_s = monotonic() + timeout_s
+    with process, select.epoll() as readable:
+        try:
+            output = process.stdout.fileno() if process.stdout is not None else -1
+            readable.register(output, select.EPOLLIN)
+            while readable.poll(max(until_s - monotonic(), 0)) and (piece := os.read(output, PIECE_BYTES)):
+                yield piece
+        finally:
+            process.kill()
 
 
 def _environment(inherited: Mapping[str, str], cwd: str, *, user_config: bool) -> dict[str, str]:

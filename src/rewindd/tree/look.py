@@ -171,6 +171,16 @@ def is_unchanged(signature: Signature, found: os.stat_result) -> bool:
     )
 
 
+def is_as_known(dir_fd: int, entry: IndexEntry) -> bool:
+    """True when what is in an open directory under the entry's name is proved to be as the entry says."""
+    signature = entry.signature
+    try:
+        found = os.stat(entry.path.rpartition("/")[2], dir_fd=dir_fd, follow_symlinks=False)
+    except OSError:
+        return signature is None and entry.version == ABSENT
+    return signature is not None and is_unchanged(signature, found)
+
+
 def signature_of(found: os.stat_result, now_ns: int) -> Signature:
     """Returns the signature for what was found, when reading began at `now_ns` (wall clock).
 

@@ -16,12 +16,13 @@ from rewindd.model.log import IndexEntry
 from rewindd.model.versions import ABSENT, Absent, Directory, File
 from rewindd.paths import ROOT, RelPath
 from rewindd.tree.listing import Name, list_directory
-from rewindd.tree.look import SMALL_BYTES, Hasher, Look, Sink, Unseen, is_unchanged
+from rewindd.tree.look import ATTEMPTS, CHANGING, SMALL_BYTES, Hasher, Look, Sink, Unseen, is_as_known
 from rewindd.tree.observation import New, Observation, Wanted
 from rewindd.tree.root import Root
 from rewindd.tree.rules.book import RULE_FILES
 from rewindd.tree.sight import Limits, RuleSet, Sight
 from rewindd.tree.survey import look_inside
+from rewindd.tree.whereabouts import Whereabouts
 
 #: How much content one observation keeps in memory; beyond it small files stream into the sink as large ones do.
 KEEP_BYTES = 64 << 20
@@ -56,6 +57,8 @@ class _Observer:
         self._sight = sight
         self._found = Observation()
         self._room_bytes = KEEP_BYTES
+        self._whereabouts = Whereabouts(sight.root)
+        self._unsure: set[RelPath] = set()
 
     def observe(self, wanted: Wanted) -> Observation:
         """Returns what differs."""
@@ -64,7 +67,10 @@ class _Observer:
         self._look_through(entries, everything=wanted.is_everything)
         self._list_all(self._admit(self._present(names)))
         self._judge_anew({ROOT} if moved else wanted.judge, let_in=wanted.anew)
-        if self._found.unseen or self._found.left:
+        if not wanted.is_everything:
+            self._look_through(self._other_names(), everything=False)
+        self._look_again_where_moved()
+        if self._found.unseen or self._found.left or self._unsure:
             self._distrust()
         return self._found
 
@@ -170,7 +176,7 @@ class _Observer:
                 suspects = [entry for entry in inside if entry.version != ABSENT]
             else:
                 self._sight.arm(directory)
-                suspects = [entry for entry in inside if not _is_as_known(fd, entry)]
+                suspects = [entry for entry in inside if not is_as_known(fd, entry)]
             for entry in suspects:
                 if not self._is_left(entry):
                     yield self._look(entry.path, entry), entry
@@ -186,6 +192,7 @@ class _Observer:
         return True
 
     def _look(self, path: RelPath, known: IndexEntry | None) -> Look | Unseen:
+        self._whereabouts.note(path.parent)
         keep_bytes = min(SMALL_BYTES, self._room_bytes)
         seen = look_inside(self._root, path, known, self._sink, keep_bytes, self._limits.refuse(path, known))
         if isinstance(seen, Look) and seen.content is not None:
@@ -193,6 +200,39 @@ class _Observer:
         if isinstance(seen, Look) and isinstance(seen.version, File):
             self._limits.took(known, seen.version)
         return seen
+
+    def _other_names(self) -> Iterator[tuple[RelPath, list[IndexEntry]]]:
+        """Yields known files that got another name, one that was seen here: no event tells of what is written through it."""
+        arrived: list[Look | New] = [*self._found.new, *(one for one in self._found.changed if one.path not in self._index.linked)]
+        found = [one.signature for one in arrived if isinstance(one.version, File) and one.signature is not None]
+        inodes = {(signature.device, signature.inode) for signature in found if signature.links > 1}
+        seen = {one.path for one in self._found.changed}
+        for entry in self._index.of_inodes(inodes):
+            if entry.path not in seen and entry.path not in self._sight.skip:
+                yield entry.path.parent, [entry]
+
+    def _look_again_where_moved(self) -> None:
+        """What was read in a directory that was moved meanwhile never was under that path: it is looked at again there."""
+        for attempt in range(1, ATTEMPTS + 1):
+            moved = self._whereabouts.moved()
+            if not moved:
+                return
+            changed, new = self._found.changed, self._found.new
+            self._found.changed = [one for one in changed if one.path.parent not in moved]
+            self._found.new = [one for one in new if one.path.parent not in moved]
+            found: list[Look | New] = [*changed, *new]
+            for one in found:
+                if one.path.parent in moved:
+                    self._look_again(one, is_last=attempt == ATTEMPTS)
+
+    def _look_again(self, one: Look | New, *, is_last: bool) -> None:
+        self._unsure.add(one.path)  # what is in a directory of that path now was not listed
+        if is_last:
+            self._found.left[one.path] = CHANGING
+        elif isinstance(one, New):
+            self._enter(one.path, one.since)
+        else:
+            self._note(self._look(one.path, self._index[one.path]), self._index[one.path])
 
     def _note(self, seen: Look | Unseen, known: IndexEntry) -> bool:
         """Enters what is seen of a known path; returns whether there is anything."""
@@ -336,7 +376,7 @@ class _Observer:
     def _distrust(self) -> None:
         """Makes the signature of a directory with something unseen in it prove nothing, so that the next observation lists it again."""
         doubted = [*(seen.path for seen in self._found.unseen), *self._found.left]
-        unsure = {path.parent for path in doubted} | set(doubted)
+        unsure = {path.parent for path in doubted} | set(doubted) | self._unsure
         self._found.changed = [
             replace(seen, signature=replace(seen.signature, racy=True)) if seen.path in unsure and seen.signature else seen
             for seen in self._found.changed
@@ -353,12 +393,3 @@ def _is_another(seen: Look, known: IndexEntry) -> bool:
     if is_directory != isinstance(known.version, Directory):
         return True
     return is_directory and known.signature is not None and seen.signature is not None and seen.signature.inode != known.signature.inode
-
-
-def _is_as_known(dir_fd: int, entry: IndexEntry) -> bool:
-    signature = entry.signature
-    try:
-        found = os.stat(entry.path.rpartition("/")[2], dir_fd=dir_fd, follow_symlinks=False)
-    except OSError:
-        return signature is None and entry.version == ABSENT
-    return signature is not None and is_unchanged(signature, found)

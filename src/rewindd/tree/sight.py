@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Se
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rewindd.model.capture import CaptureSettings
+from rewindd.model.capture import CaptureSettings, binary
 from rewindd.model.index import Index, LeftOut
 from rewindd.model.log import IndexEntry
 from rewindd.model.versions import File
@@ -56,7 +56,7 @@ class Limits:
             if was <= self._settings.max_file_bytes and not self.is_named(path):
                 reason = self._over(size, is_new=known is None or not isinstance(known.version, File))
                 if reason is not None:
-                    return Refusal(LIMIT + reason, True)
+                    return Refusal(reason, True)
             if self._room_bytes is not None and size > self._room_bytes:
                 return Refusal(self._no_room, False)
             return None
@@ -74,12 +74,27 @@ class Limits:
     def _over(self, size: int, *, is_new: bool) -> str | None:
         limits = self._settings
         if size > limits.max_file_bytes:
-            return f"larger than max_file_bytes, {limits.max_file_bytes} bytes"
+            return too_large(limits)
         if is_new and self._files >= limits.max_files:
-            return f"the workspace has max_files already, {limits.max_files}"
+            return too_many(limits)
         if is_new and self._bytes + size > limits.max_bytes:
-            return f"the workspace has max_bytes already, {limits.max_bytes} bytes"
+            return too_much(limits)
         return None
+
+
+def too_large(limits: CaptureSettings) -> str:
+    """Returns why a file of more than `max_file_bytes` is left out."""
+    return f"{LIMIT}larger than max_file_bytes, {binary(limits.max_file_bytes)}"
+
+
+def too_many(limits: CaptureSettings) -> str:
+    """Returns why one more file than `max_files` is left out."""
+    return f"{LIMIT}the workspace has max_files already, {limits.max_files}"
+
+
+def too_much(limits: CaptureSettings) -> str:
+    """Returns why a file is left out with which the workspace had more than `max_bytes`."""
+    return f"{LIMIT}the workspace has max_bytes already, {binary(limits.max_bytes)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

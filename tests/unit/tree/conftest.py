@@ -8,7 +8,10 @@ import pytest
 
 from rewindd import faults
 from rewindd.tree.root import Root
+from rewindd.tree.watch.feed import Feed
+from rewindd.tree.watch.watch import Watch
 from support.tree import Memory, open_root
+from support.watching import Clock, arm
 
 
 @pytest.fixture
@@ -27,6 +30,26 @@ def top(tmp_path: Path) -> Path:
 def root(top: Path) -> Iterator[Root]:
     with open_root(top) as opened:
         yield opened
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def feed(clock: Clock) -> Iterator[Feed]:
+    opened = Feed(clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def watch(feed: Feed, top: Path) -> Watch:
+    """The watch of `top`, with the root armed and nothing dirty."""
+    opened = feed.open()
+    arm(opened, top, ".")
+    return opened
 
 
 @pytest.fixture(autouse=True)

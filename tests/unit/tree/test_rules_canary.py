@@ -1,4 +1,4 @@
-"""No program that a repository, a configuration or the environment names runs while rules are worked out."""
+"""No program that a repository, a configuration or the environment names runs while rules are worked out or an index is read."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rewindd.paths import RelPath
+from rewindd.tree.gitindex import staged
 from rewindd.tree.rules.repository import IGNORED
 from support.repository import asks, book_of, git, grow, left_out
 
@@ -238,6 +239,8 @@ def test_nothing_runs(caged: Path) -> None:
     book.finish()
     assert asks(book, "a.log", "inner/a.log", "new", "node_modules/").keys() == {"a.log", "inner/a.log", "node_modules"}
     assert book.reason is None
+    for repository in (caged, caged / "inner"):
+        assert {".gitignore", "tracked"} <= {name for name, _, _ in staged(str(repository))}
 
 
 @pytest.mark.parametrize("origin", ["file", "vcs"])
@@ -266,4 +269,5 @@ def test_nothing_is_fetched(top: Path, canary: Path, ran: Path, monkeypatch: pyt
     asks(book, "sub/x.o", "sub/y")
     book.finish()
     asks(book, "sub/x.o", "sub/y")
+    assert [name for name, _, _ in staged(str(top))] == ["sub/.gitignore"]
     assert not ran.exists()

@@ -26,6 +26,8 @@ def test_due_when_quiet() -> None:
     assert dirty.due_s(0.5, 5.0) == pytest.approx(10.9)
     assert dirty.take_due(10.9 - 0.5, 10.9 - 5.0).paths == {A: (10.0, 10.4)}
     assert dirty.due_s(0.5, 5.0) is None
+    dirty.mark([A], 20.0)
+    assert dirty.due_s(0.5, 5.0) == 20.5
 
 
 def test_due_at_the_latest() -> None:
@@ -82,7 +84,7 @@ def test_directories_by_tree() -> None:
     rng = random.Random(3)
     names = [ROOT, *paths(*(f"{a}{b}{c}" for a in "xyz" for b in ("", "/k", "/l") for c in ("", "/m", "/m/n/o") if b or not c))]
     known, model = Directories(), dict[RelPath, int | None]()
-    for number in range(4000):
+    for number in range(2000):
         path = rng.choice(names)
         match rng.randrange(5):
             case 0 | 1:
@@ -94,9 +96,10 @@ def test_directories_by_tree() -> None:
             case 3 if path != ROOT:
                 assert dict(known.take_tree(path)) == {name: wd for name, wd in model.items() if name.below(path)}
                 model = {name: wd for name, wd in model.items() if not name.below(path)}
-            case _ if path != ROOT:
+            case _ if path in model and path != ROOT:
                 assert dict(known.take_below(path)) == {name: wd for name, wd in model.items() if name.below(path) and name != path}
                 model = {name: wd for name, wd in model.items() if not name.below(path) or name == path}
+        assert all(known.knows(name) == any(other.below(name) for other in model) for name in names)
         assert known.refused.keys() == {name for name, wd in model.items() if wd is None}
 
     assert dict(known.take_tree(ROOT)) == model

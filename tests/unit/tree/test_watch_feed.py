@@ -1,82 +1,25 @@
 """The change feed on a real tree: what is heard of, by whom, and what is not."""
 
-import errno
 import mmap
 import os
+import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rewindd.paths import ROOT, RelPath
-from rewindd.tree.watch import filesystems
 from rewindd.tree.watch.dirty import Dirt
 from rewindd.tree.watch.feed import Feed
 from rewindd.tree.watch.queue import Queue
 from rewindd.tree.watch.table import ENDED_AT_ONCE
-from rewindd.tree.watch.watch import NOT_YET, ROOT_DELETED, ROOT_MOVED, WATCH_LIMIT, Health, Watch
+from rewindd.tree.watch.watch import NOT_YET, ROOT_MOVED, Health, Watch
 from support.mirror import Mirror, on_disk
 from support.tree import open_root
-
-ON = Health("on")
-
-
-class Clock:
-    """Seconds as the test says."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def feed(clock: Clock) -> Iterator[Feed]:
-    opened = Feed(clock)
-    yield opened
-    opened.close()
-
-
-def arm(watch: Watch, top: Path, *directories: str) -> list[bool]:
-    """Arms as one piece of work and forgets what was dirty until then."""
-    with open_root(top) as root:
-        armed = [watch.arm(root, RelPath(directory)) for directory in directories]
-    watch.take()
-    return armed
-
-
-def full(queue: Queue, fd: int) -> int:
-    """What `Queue.add` does at the limit of watches."""
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def make(top: Path, *directories: str) -> None:
-    for directory in directories:
-        (top / directory).mkdir()
-
-
-def heard(feed: Feed, watch: Watch) -> tuple[set[str], set[str]]:
-    """Returns the paths and the trees that are dirty now."""
-    feed.drain()
-    dirt = watch.take()
-    return {*dirt.paths}, {*dirt.trees}
-
-
-@pytest.fixture
-def watch(feed: Feed, top: Path) -> Watch:
-    """The watch of `top`, with the root armed and nothing dirty."""
-    opened = feed.open()
-    arm(opened, top, ".")
-    return opened
+from support.watching import ON, Clock, arm, full, heard, make
 
 
 def test_new_watch_looks_at_everything(feed: Feed) -> None:
@@ -214,6 +157,56 @@ def test_moved_tree_is_not_heard_under_its_old_name(feed: Feed, watch: Watch, to
     assert heard(feed, watch) == ({"z/c/f"}, set())
 
 
+def test_deleted_tree_tells_of_all(feed: Feed, watch: Watch, top: Path) -> None:
+    """A watched tree that is deleted at once marks each thing that was in it."""
+    make(top, "d", "d/e")
+    (top / "d/e/f").touch()
+    feed.drain()
+    arm(watch, top, ".", "d", "d/e")
+    shutil.rmtree(top / "d")
+
+    assert heard(feed, watch) == ({"d", "d/e", "d/e/f"}, set())
+
+
+def test_goings_that_only_the_directory_tells_of(feed: Feed, watch: Watch, top: Path) -> None:
+    """Where the directory above is not watched, a watched one tells itself that it was deleted or moved away, and is let go."""
+    make(top, "p", "p/deleted", "p/moved", "p/moved/d")
+    feed.drain()
+    arm(watch, top, "p/deleted", "p/moved", "p/moved/d")
+    (top / "p/deleted").rmdir()
+    (top / "p/moved").rename(top.parent / "away")
+    assert heard(feed, watch) == ({"p/deleted"}, {"p/moved"})
+    (top.parent / "away/d/f").touch()
+    assert heard(feed, watch) == (set(), set())
+
+
+def test_move_of_what_is_not_watched_lets_go_what_is_in_it(feed: Feed, watch: Watch, top: Path) -> None:
+    """A watched directory deep in one that is not, which moves away, is let go with it."""
+    make(top, "p", "p/q", "p/q/d")
+    feed.drain()
+    arm(watch, top, ".", "p/q/d")
+    (top / "p").rename(top.parent / "away")
+    assert heard(feed, watch) == (set(), {"p"})
+    (top.parent / "away/q/d/f").touch()
+    assert heard(feed, watch) == (set(), set())
+
+
+def test_armed_again_before_its_watch_was_ended(feed: Feed, watch: Watch, top: Path) -> None:
+    """More directories than are ended at once are let go and armed again: all of them are heard, however long the ending goes on."""
+    names = [f"d{number}" for number in range(ENDED_AT_ONCE + 50)]
+    make(top, *names)
+    feed.drain()
+    arm(watch, top, *names)
+    watch.forget(ROOT)
+    arm(watch, top, *names)
+    while feed.drain():
+        pass
+    for name in names:
+        (top / name / "f").touch()
+
+    assert heard(feed, watch)[0] == {f"{name}/f" for name in names}
+
+
 def test_directory_armed_before_its_move_was_read(feed: Feed, watch: Watch, top: Path) -> None:
     """A look that finds a moved directory before the move was read loses nothing: both names are looked at, then only the new one."""
     make(top, "a", "a/b")
@@ -320,111 +313,6 @@ def test_moved_inner_root_is_moved_for_both(feed: Feed, watch: Watch, top: Path)
     assert watch.health == ON
 
 
-ENDS: list[tuple[Callable[[Path], object], str]] = [
-    (lambda top: top.rename(top.parent / "moved"), ROOT_MOVED),
-    (lambda top: top.rmdir(), ROOT_DELETED),
-]
-
-
-@pytest.mark.parametrize(("change", "reason"), ENDS)
-def test_root_goes(feed: Feed, watch: Watch, top: Path, change: Callable[[Path], object], reason: str) -> None:
-    """A root that was moved or deleted is said to be, and is to be looked at; it is no error."""
-    assert watch.health == ON
-    change(top)
-
-    assert heard(feed, watch)[1] == {"."}
-    assert watch.health == Health("off", reason)
-
-
-def test_moved_root_is_well_when_armed_again(feed: Feed, watch: Watch, top: Path) -> None:
-    """A root that was moved away and back is heard as before, as soon as it is armed again."""
-    top.rename(top.parent / "moved")
-    (top.parent / "moved").rename(top)
-    feed.drain()
-    arm(watch, top, ".")
-    (top / "f").touch()
-
-    assert watch.health == ON
-    assert heard(feed, watch)[0] == {"f"}
-
-
-def test_limit_of_watches(feed: Feed, watch: Watch, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A directory beyond the limit of watches is named with the setting to raise; armed again when there is room, all is well."""
-    make(top, "a", "b")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Queue, "add", full)
-        assert arm(watch, top, "a", "b") == [False, False]
-    assert watch.unwatched == {"a": WATCH_LIMIT, "b": WATCH_LIMIT}
-    assert watch.health == Health("partly", f"directories not watched: 2 ({WATCH_LIMIT})")
-
-    assert arm(watch, top, "a", "b") == [True, True]
-    assert watch.unwatched == {}
-    assert watch.health == ON
-
-
-def test_unused_watches_make_room(feed: Feed, watch: Watch, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the limit of watches those that nobody uses any more are ended first, and then there is room."""
-    names = [f"d{number}" for number in range(ENDED_AT_ONCE + 1)]
-    make(top, *names)
-    feed.drain()
-    arm(watch, top, *names)
-    watch.forget(ROOT)
-    add, ended = Queue.add, list[int]()
-
-    def nearly_full(queue: Queue, fd: int) -> int:
-        if not ended:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return add(queue, fd)
-
-    monkeypatch.setattr(Queue, "add", nearly_full)
-    monkeypatch.setattr(Queue, "remove", lambda queue, wd: ended.append(wd))
-
-    assert arm(watch, top, names[0]) == [True]
-    assert len(ended) == 2  # the one, and the root's
-
-
-def test_unreadable_directory_is_named(feed: Feed, watch: Watch, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A directory that may not be read cannot be watched: it is named with the system's words, and gone from the list when it is gone."""
-    make(top, "a")
-
-    def forbidden(queue: Queue, fd: int) -> int:
-        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-
-    monkeypatch.setattr(Queue, "add", forbidden)
-    arm(watch, top, "a")
-    assert watch.unwatched == {"a": "permission denied"}
-    feed.drain()
-    watch.take()
-    (top / "a").rmdir()
-
-    assert heard(feed, watch) == (set(), {"a"})
-    assert watch.unwatched == {}
-
-
-def test_nothing_there_to_arm(watch: Watch, top: Path) -> None:
-    """To arm what is not there, or is no directory, is the caller's to hear, and nothing is unwatched by it."""
-    (top / "f").touch()
-    with open_root(top) as root:
-        with pytest.raises(FileNotFoundError):
-            watch.arm(root, RelPath("none"))
-        with pytest.raises(NotADirectoryError):
-            watch.arm(root, RelPath("f"))
-
-    assert watch.unwatched == {}
-
-
-def test_file_system_without_events(feed: Feed, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a file system that tells of nothing no directory counts as watched, and the reason names it."""
-    kind = int(subprocess.check_output(["stat", "-f", "-c", "%t", str(top)]), 16)
-    monkeypatch.setitem(filesystems.WITHOUT_EVENTS, kind, "nfs")
-    watch = feed.open()
-
-    assert arm(watch, top, ".") == [False]
-    assert watch.unwatched == {".": "no change events on nfs"}
-    assert watch.health == Health("off", "no change events on nfs")
-
-
 def test_due_by_the_clock(feed: Feed, watch: Watch, top: Path, clock: Clock) -> None:
     """What is dirty is taken when it was quiet long enough, or when its time is up, and its span says when it was touched."""
     (top / "f").touch()
@@ -477,40 +365,6 @@ def test_let_go_watches_are_ended(feed: Feed, watch: Watch, top: Path) -> None:
         pass
 
     assert Path(f"/proc/self/fdinfo/{feed.fileno()}").read_text().count("inotify wd") == 0
-
-
-@pytest.fixture
-def mounted(top: Path) -> Iterator[Path]:
-    """A file system of its own at `top`/m."""
-    place = top / "m"
-    place.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], capture_output=True, check=False).returncode:
-        pytest.skip("mounting is not permitted")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], capture_output=True, check=False)
-
-
-def test_mount_below_the_root(feed: Feed, watch: Watch, top: Path, mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is mounted below the root is judged by its own kind of file system."""
-    tmpfs = 0x01021994  # linux/magic.h
-    monkeypatch.setitem(filesystems.WITHOUT_EVENTS, tmpfs, "fuse")
-
-    assert arm(watch, top, ".", "m") == [True, False]
-    assert watch.unwatched == {"m": "no change events on fuse"}
-
-
-def test_unmounted(feed: Feed, watch: Watch, top: Path, mounted: Path) -> None:
-    """What was mounted is to be looked at as a tree when it is unmounted, and what is under it is heard once it is armed."""
-    make(mounted, "d")
-    arm(watch, top, "m", "m/d")
-    feed.drain()
-    watch.take()
-    subprocess.run(["umount", str(mounted)], check=True)
-
-    assert heard(feed, watch)[1] == {"m"}
-    assert arm(watch, top, "m") == [True]
-    (mounted / "f").touch()
-    assert heard(feed, watch)[0] == {"m/f"}
 
 
 def test_mirror_of_moves(feed: Feed, top: Path) -> None:

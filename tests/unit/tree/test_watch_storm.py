@@ -7,7 +7,6 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,13 +42,6 @@ for number in range(150):
 
 #: How many events the queue holds here.
 FULL = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-
-
-@pytest.fixture
-def feed() -> Iterator[Feed]:
-    opened = Feed()
-    yield opened
-    opened.close()
 
 
 def flood(top: Path) -> None:
@@ -96,6 +88,9 @@ def test_overflow(feed: Feed, top: Path) -> None:
     for each in (watch, other):
         assert ROOT in each.take().trees
         assert each.health == Health("off", OVERFLOWED)
+    (other_top / "unheard").touch()
+    feed.drain()
+    assert other.take().paths == {}
     with open_root(other_top) as root:
         other.arm(root, ROOT)
     (other_top / "f").touch()

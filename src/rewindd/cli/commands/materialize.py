@@ -22,13 +22,13 @@ _NAMED = 20
 
 @click.command("materialize", cls=Command)
 @click.argument("position", metavar="POS", type=text, shell_complete=offer_positions)
-@click.option("--to", "directory", metavar="DIR", required=True, help="Where the tree goes; empty, or not there.")
+@click.option("--to", "target", metavar="DIR", required=True, help="Where the tree goes; empty, or not there.")
 @click.pass_obj
-def materialize_command(run: Invocation, position: str, directory: str) -> int:
+def materialize_command(run: Invocation, position: str, target: str) -> int:
     """Write the whole tree as it was at POS into another directory."""
-    if not directory:
+    if not target:
         raise BadRequest("an empty directory name")
-    written = _write(run, choose.to_read(run), position, run.paths((directory,))[0])
+    written = _write(run, choose.to_read(run), position, run.paths((target,))[0])
     if run.screen.json:
         run.screen.print(line(plain(written)))
     else:

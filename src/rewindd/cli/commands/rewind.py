@@ -91,7 +91,7 @@ def rewind_command(
 @_DRY_RUN
 @click.pass_obj
 def undo_command(run: Invocation, operation: str | None, on_conflict: str, dry_run: bool) -> None:
-    """Take the session's newest rewind back."""
+    """Take the session's newest rewind or restore back."""
     request = Undo(session=choose.to_change(run), operation=operation, on_conflict=on_conflict, dry_run=dry_run)
     _print(run, run.ask(request, RewindResult), "undone")
 

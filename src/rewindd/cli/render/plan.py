@@ -26,6 +26,8 @@ def outcome(result: RewindResult, paint: Paint, *, what: str = "rewound") -> str
         for number, word in ((len(result.restored), "restored"), (len(result.removed), "removed"), (len(result.merged), "merged"))
         if number
     ]
+    if what == "restored" and result.restored:
+        parts = [count(len(result.restored), "path")]
     head = paint(f"{what}{_target(result, what)}: {', '.join(parts) or 'no file changed'}", "bold")
     return "\n".join([head, *_details(result, paint, would=False)])
 

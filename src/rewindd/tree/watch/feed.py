@@ -59,7 +59,7 @@ class Feed:
         """Reads what waits at the call and marks what it tells of; returns the number of events read, 0 after `close`.
 
         When it returns, all that was caused by system calls that had returned before the call is marked, whoever read it. Does not
-        block but for the work: 14 us for a change, under 40 ms for a full queue.
+        block but for the work: 6 us for a change, 30 ms for a full queue of 16,384, 45 if it is full of directories made or removed.
         """
         count = 0
         with self._table.lock:
