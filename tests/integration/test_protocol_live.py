@@ -134,6 +134,7 @@ def play(peer: Peer, tree: Path, name: str) -> None:
     assert ask("read", session=name, blob=blob, offset=4, length=3) == {"data": b"two", "size": 14}
     portable = ask("export", session=name, position="c1", skip_binary=True)
     ask("import", directory=here, checkpoint=portable["checkpoint"])
+    ask("capture", directory=here)
     ask("status")
     ask("session.list", directory=here, all=True)
     ask("session.show", session=name)

@@ -82,7 +82,9 @@ class Bursts:
         self.yard.git("checkout", "-q", "-f", "other" if here == "main" else "main")
 
     def _commit(self) -> None:
+        """Not `build`: what git tracks it does not ignore, and that moves with its index."""
         self.yard.git("add", "-A")
+        self.yard.git("rm", "-q", "--cached", "--ignore-unmatch", "build")
         self.yard.git("commit", "-q", "--allow-empty", "-m", "x")
 
     def _stash(self) -> None:

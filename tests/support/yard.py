@@ -64,11 +64,6 @@ class Yard:
         with self.client() as client:
             until(lambda: any(one.root == str(self.root) and one.baseline.state == "complete" for one in client.status().workspaces))
 
-    def save_now(self, session: Session) -> replies.Summary:
-        """Saves without waiting for the first capture."""
-        with self.client() as client:
-            return client.ask(requests.Save(session=session.id, wait=False, key=os.urandom(8).hex()), replies.Saved).checkpoint
-
     # ---- the tree
 
     def write(self, name: str, content: str | bytes, mode: int | None = None) -> Path:
@@ -95,6 +90,11 @@ class Yard:
         """The log's rows of a path and all below, oldest first."""
         with self.client() as client:
             return client.ask(requests.ReadLog(session=session.id, path=FsText(path)), replies.Edits).edits
+
+    def rows(self) -> int:
+        """How many rows all logs have. The daemon looks at no tree for this question; it does to show a log."""
+        with self.client() as client:
+            return client.status().store.rows
 
     def listed(self, session: Session, position: str) -> Picture:
         """The tree as the daemon has it at a position, without its root."""
@@ -128,12 +128,12 @@ class Yard:
 
 
 def listed(client: rewindd.blocking.Client, session: Session, position: str) -> Picture:
-    """Returns the tree as the daemon has it at a position, without its root."""
+    """Returns the tree as the daemon has it at a position, without its root and without what it did not know then."""
     found: Picture = {}
     after = None
     while True:
         page = client.ask(requests.ListTree(session=session.id, position=position, after=after), replies.TreePage)
-        found.update((str(one.path), _said(one.version)) for one in page.entries if one.path != ".")
+        found.update((str(one.path), _said(one.version)) for one in page.entries if one.path != "." and _kind(one) != "unknown")
         if not page.more:
             return found
         position, after = page.position, FsText(page.entries[-1].path)
@@ -171,6 +171,10 @@ def until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < end_s, "it never came to be"
         select.select([], [], [], 0.01)
+
+
+def _kind(one: replies.PathVersion) -> str:
+    return one.version.kind if one.version is not None else "absent"
 
 
 def _said(version: replies.FileVersion | None) -> Seen:

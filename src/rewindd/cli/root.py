@@ -25,6 +25,7 @@ _HOMES = {
     "redo": "rewind",
     "restore": "restore",
     "materialize": "materialize",
+    "capture": "capture",
     "log": "query",
     "export": "transfer",
     "import": "transfer",

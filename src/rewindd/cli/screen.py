@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 #: A progress bar that flashes up and goes again is noise: it shows when the wait is longer than this.
 PROGRESS_AFTER_S = 0.5
 _BAR_CELLS = 24
+#: What progress is about, in a person's words.
+_WHAT = {"baseline": "first capture"}
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36"}
 #: As git sets it: quit if it fits, keep colours, leave the text on the screen.
 _LESS = "FRX"
@@ -200,8 +202,9 @@ def _write(stream: TextIO | None, text: str) -> None:
 
 
 def _bar(progress: "Progress") -> str:
+    what = _WHAT.get(progress.what, progress.what)
     if progress.total <= 0:
-        return f"{progress.what} … {progress.done or ''}".rstrip()
+        return f"{what} … {progress.done or ''}".rstrip()
     done = min(progress.done, progress.total)
     filled = _BAR_CELLS * done // progress.total
-    return f"{progress.what} [{'#' * filled}{'.' * (_BAR_CELLS - filled)}] {done}/{progress.total}"
+    return f"{what} [{'#' * filled}{'.' * (_BAR_CELLS - filled)}] {done}/{progress.total}"

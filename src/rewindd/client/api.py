@@ -120,7 +120,14 @@ class Client:
                 while run.call is not None:
                     try:
                         call = run.call
-                        exchange = partial(self._caller.exchange, call.request, call.expected, timeout_s=timeout_s, usual_s=work.timeout_s)
+                        exchange = partial(
+                            self._caller.exchange,
+                            call.request,
+                            call.expected,
+                            timeout_s=timeout_s,
+                            usual_s=work.timeout_s,
+                            on_progress=work.on_progress,
+                        )
                         reply = await self._ask(exchange)
                     except RewinddError as exc:
                         run.throw(exc)

@@ -84,7 +84,13 @@ class Client:
                 while run.call is not None:
                     try:
                         reply = self._ask(
-                            self._caller.exchange(run.call.request, run.call.expected, timeout_s=timeout_s, usual_s=work.timeout_s)
+                            self._caller.exchange(
+                                run.call.request,
+                                run.call.expected,
+                                timeout_s=timeout_s,
+                                usual_s=work.timeout_s,
+                                on_progress=work.on_progress,
+                            )
                         )
                     except RewinddError as exc:
                         run.throw(exc)

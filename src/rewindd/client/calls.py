@@ -8,7 +8,7 @@ import msgspec
 
 from rewindd import errors
 from rewindd.client import gaps
-from rewindd.client.exchange import SNAPSHOT_TIMEOUT_S
+from rewindd.client.exchange import SNAPSHOT_TIMEOUT_S, OnProgress
 from rewindd.client.history import BATCH_BYTES, size_bytes
 from rewindd.client.seat import Seat, Steps, Work, ask, ask_in, change, named, ready
 from rewindd.client.seat import flush as flush_steps
@@ -125,10 +125,13 @@ def flush(seat: Seat) -> Work[None]:
     return Work(steps=steps(), placeholder=lambda reason: None, alone=True)
 
 
-def save(seat: Seat, label: str | None, checkpoint_id: str | None) -> Work[replies.Summary]:
-    """Makes a checkpoint, with what is unsent."""
+def save(
+    seat: Seat, label: str | None, checkpoint_id: str | None, *, wait: bool = True, on_progress: OnProgress | None = None
+) -> Work[replies.Summary]:
+    """Makes a checkpoint, with what is unsent; `wait`: when the workspace's first capture is complete."""
     return Work(
-        steps=_save(seat, label, checkpoint_id),
+        steps=_save(seat, label, checkpoint_id, wait=wait),
+        on_progress=on_progress,
         placeholder=lambda reason: gaps.no_summary(seat.id, seat.stats, reason),
         alone=True,
     )
@@ -295,7 +298,7 @@ def _batches(events: list[EventBody]) -> Iterator[tuple[EventBody, ...]]:
         yield tuple(batch)
 
 
-def _save(seat: Seat, label: str | None, checkpoint_id: str | None) -> Steps[replies.Summary]:
+def _save(seat: Seat, label: str | None, checkpoint_id: str | None, *, wait: bool) -> Steps[replies.Summary]:
     yield from flush_steps(seat, keep_last=True)
     batch, delta = seat.history.batch(), seat.stats.since(seat.known)
 
@@ -305,7 +308,9 @@ def _save(seat: Seat, label: str | None, checkpoint_id: str | None) -> Steps[rep
         seat.missed -= missed
 
     missed = seat.missed
-    request = requests.Save(session=seat.id, label=label, id=checkpoint_id, events=batch, stats=delta, base=seat.base(), missed=missed)
+    request = requests.Save(
+        session=seat.id, label=label, id=checkpoint_id, events=batch, stats=delta, base=seat.base(), missed=missed, wait=wait
+    )
     return (yield from change(seat, request, replies.Saved, take_in)).checkpoint
 
 

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from rewindd import errors
+from rewindd.client.exchange import OnProgress
 from rewindd.client.history import SessionHistory, SessionStats
 from rewindd.paths import FsText
 from rewindd.protocol import replies, requests
@@ -46,12 +47,14 @@ class Work(Generic[T]):
     """A call to be driven. `placeholder` makes its result from a reason when no daemon answered and none is required.
 
     `alone`: not beside another such call of the same session. `timeout_s`: of silence, for each of its requests.
+    `on_progress`: is told how far each of its requests is.
     """
 
     steps: Steps[T]
     placeholder: Callable[[str], T]
     alone: bool = False
     timeout_s: float | None = None
+    on_progress: OnProgress | None = None
 
 
 class Run(Generic[T]):

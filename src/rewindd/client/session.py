@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 
 from rewindd.client import calls, contents, past
+from rewindd.client.exchange import OnProgress
 from rewindd.client.handle import LEAVE_S, Handle
 from rewindd.client.materialize import Materialized
 from rewindd.client.seat import Work
@@ -98,14 +99,25 @@ class Session(Handle):
             raise
         turn.checkpoint = await self._save_turn(turn)
 
-    async def save(self, label: str | None = None, *, checkpoint_id: str | None = None) -> replies.Summary:
+    async def save(
+        self,
+        label: str | None = None,
+        *,
+        checkpoint_id: str | None = None,
+        wait: bool = True,
+        progress: OnProgress | None = None,
+    ) -> replies.Summary:
         """Makes a checkpoint; durable on return. `incomplete` says what could not be captured.
+
+        Args:
+            wait: for the workspace's first capture to be complete; without, what it did not reach yet is `incomplete`.
+            progress: is called about once a second while it waits, with `done` of `total`; it must not block.
 
         Raises:
             HeadMoved: another handle moved the session; this one has looked again, and can.
             AlreadyExists: the session has a checkpoint of that id.
         """
-        return await self._run(calls.save(self._seat, label, checkpoint_id))
+        return await self._run(calls.save(self._seat, label, checkpoint_id, wait=wait, on_progress=progress))
 
     async def list(self, *, limit: int | None = None) -> Summaries:
         """Returns the session's newest checkpoints, oldest first."""

@@ -61,6 +61,13 @@ class Index(dict[RelPath, IndexEntry]):
                 deeper += self._inside.get(path, ())
             level = deeper
 
+    def is_unlisted(self, entry: IndexEntry) -> bool:
+        """True for a directory in a covered one whose own entries could not be looked at yet."""
+        if entry.covered is not None or not isinstance(entry.version, Directory) or entry.path == ROOT:
+            return False
+        above = self.get(entry.path.parent)
+        return above is not None and above.covered is not None
+
     def of_inodes(self, inodes: Set[tuple[int, int]]) -> list[IndexEntry]:
         """Returns the entries of these inodes, each (device, inode) as last seen; walks all entries where any is asked for."""
         if not inodes:
@@ -82,6 +89,7 @@ class LeftOut(dict[RelPath, str]):
     def __init__(self, reasons: Mapping[RelPath, str] | None = None) -> None:
         super().__init__()
         self._inside: dict[str, set[RelPath]] = {}
+        self._kinds: dict[RelPath, bool] = {}
         self.put(reasons or {})
 
     def put(self, reasons: Mapping[RelPath, str]) -> None:
@@ -93,8 +101,17 @@ class LeftOut(dict[RelPath, str]):
     def strike(self, paths: Iterable[RelPath]) -> None:
         """Takes names off; one that is not there is no error."""
         for path in paths:
+            self._kinds.pop(path, None)
             if self.pop(path, None) is not None:
                 self._inside[path.rpartition("/")[0]].discard(path)
+
+    def judged(self, path: RelPath, is_directory: bool) -> None:
+        """Notes what a name was when it was left out: a rule may be about directories only."""
+        self._kinds[path] = is_directory
+
+    def still(self, path: RelPath, is_directory: bool) -> str | None:
+        """Returns why a name is left out, if it is what it was when that was judged; None where that must be judged again."""
+        return self.get(path) if self._kinds.get(path) == is_directory else None
 
     def inside(self, directory: RelPath) -> Set[RelPath]:
         """Returns the names right in a directory; not to be changed."""

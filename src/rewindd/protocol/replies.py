@@ -131,13 +131,19 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CaptureInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What is or would be captured, its biggest files first, and what the rules and limits leave out."""
+    """What is or would be captured of the workspace at `root`: files and links, their `bytes`, the `largest` of them first.
+
+    `missing`: how many paths are not captured yet. `left_out`: what rules and limits leave out, and what cannot be captured, by path;
+    `left_out_count` is larger where not all of it is told.
+    """
 
     root: FsText
     files: int
     bytes: int
+    missing: int
     largest: list[PathSize]
     left_out: list[PathReason]
+    left_out_count: int
 
 
 class Released(msgspec.Struct, frozen=True, kw_only=True):

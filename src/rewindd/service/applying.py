@@ -176,14 +176,14 @@ def _sync(tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
 
 
 def _read_ahead(db: Connection, targets: Sequence[File]) -> dict[bytes, bytes | blob_rows.InFile]:
-    found: dict[bytes, bytes | blob_rows.InFile] = {}
+    near: list[bytes] = []
     total = 0
     for target in targets:
         total += target.size
         if total > PREFETCH_BYTES:
             break
-        found[target.digest] = blob_rows.get(db, target.digest)
-    return found
+        near.append(target.digest)
+    return blob_rows.get_all(db, near)
 
 
 def _effect(operation: Operation, step: Step, outcome: Outcome, tree: Tree, seq: int, now: int) -> Row:

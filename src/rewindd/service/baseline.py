@@ -2,8 +2,8 @@
 
 All of it is counted first, and each directory watched before it is listed; from then on a name that turns up is new. What was
 counted is read and packed by workers, and committed in small transactions that yield to everybody. A path's first version
-needs no row in the log: the index says since when it is known. In the store the directories become covered last of all: a
-daemon that ends before begins again, and reads only what it has not.
+needs no row in the log: the index says since when it is known. Only the last transaction waits for the disk. In the store the
+directories become covered last of all: a daemon that ends before begins again, and reads only what it has not.
 """
 
 import logging
@@ -29,18 +29,22 @@ from rewindd.service.state import FirstCapture, State, Tree
 from rewindd.store import index, workspaces
 from rewindd.store.database import Connection
 from rewindd.tree.census import Census, Counted, census
-from rewindd.tree.look import Look, Unseen
+from rewindd.tree.look import SMALL_BYTES, Look, Unseen
 from rewindd.tree.survey import look_inside
 
-#: Files of one batch, and bytes after which it ends: a transaction of some milliseconds.
+#: Contents of one transaction, and bytes after which it ends: some milliseconds.
 BATCH_FILES = 64
 BATCH_BYTES = 256 << 10
-#: Files among which a batch goes through directory by directory; beyond it their order of importance holds.
-WINDOW = 2048
-#: Batches being read at a time.
+#: Contents up to here go into the database: its commits need not wait for the disk here, and a file of its own does, 12 ms each.
+INLINE_BYTES = SMALL_BYTES
+#: Files that a reader takes at a time, and goes through directory by directory; beyond it their order of importance holds.
+PORTION_FILES = 512
+#: Portions being read at a time: more than there are cores helps only where the disk is slow.
 READERS = 2
+#: Transactions that a reader has under way while it packs the next.
+AHEAD = 2
 #: Entries written in one transaction.
-ENTER_ROWS = 500
+ENTER_ROWS = 256
 #: Seconds between two frames of progress to one who waits.
 REPORT_S = 0.1
 NOT_YET = "not captured yet"
@@ -96,8 +100,9 @@ async def _run(state: State, tree: Tree) -> None:
     first = tree.first or FirstCapture()
     try:
         await _capture(state, tree, first)
-    except (RewinddError, OSError) as exc:
-        log.warning("the first capture of workspace %s ended: %s; the next request begins it again", tree.workspace.id, exc)
+    except* (RewinddError, OSError) as exc:
+        why = exc.exceptions[0]
+        log.warning("the first capture of workspace %s ended: %s; the next request begins it again", tree.workspace.id, why)
     finally:
         first.finished.set()
 
@@ -107,10 +112,10 @@ async def _capture(state: State, tree: Tree, first: FirstCapture) -> None:
     found = await state.bridge.work(_census, state, tree)
     async with locked(state, tree):
         await _enter_census(state, tree, first, found)
-    batches = _batches(found.files)
+    portions = _portions(found.files)
     async with anyio.create_task_group() as readers:
         for _ in range(READERS):
-            readers.start_soon(_read_all, state, tree, first, batches)
+            readers.start_soon(_read_all, state, tree, first, portions)
     async with locked(state, tree):
         await observe(state, tree)
         await _finish(state, tree)
@@ -121,7 +126,7 @@ async def _enter_census(state: State, tree: Tree, first: FirstCapture, found: Ce
     """Enters the directories, covered since now, and what is left out; whatever else was counted is known to be there."""
     left = {one.path: one.reason for one in found.left_out if one.path not in tree.index}
     if left:
-        await state.bridge.transact(lambda db: index.leave_out(db, tree.workspace.id, left), bulk=True)
+        await state.bridge.transact(lambda db: index.leave_out(db, tree.workspace.id, left), bulk=True, lasting=False)
         tree.left_out.put(left)
     await enter_unknown(state, tree, [one.path for one in found.unseen])
     tree.unseen.update((one.path, one.reason) for one in found.unseen)
@@ -146,31 +151,22 @@ def _census(state: State, tree: Tree) -> Census:
             tree.rulebook.finish()
 
 
-def _batches(files: Sequence[Counted]) -> Iterator[list[Counted]]:
-    """Cuts the files into batches: windows in their order of importance, within each directory by directory."""
-    for start in range(0, len(files), WINDOW):
-        batch: list[Counted] = []
-        size = 0
-        for one in sorted(files[start : start + WINDOW], key=lambda one: one.path):
-            batch.append(one)
-            size += one.size
-            if len(batch) >= BATCH_FILES or size >= BATCH_BYTES:
-                yield batch
-                batch, size = [], 0
-        if batch:
-            yield batch
+def _portions(files: Sequence[Counted]) -> Iterator[list[Counted]]:
+    """Cuts the files into portions: in their order of importance, within each directory by directory."""
+    for start in range(0, len(files), PORTION_FILES):
+        yield sorted(files[start : start + PORTION_FILES], key=lambda one: one.path)
 
 
-async def _read_all(state: State, tree: Tree, first: FirstCapture, batches: Iterator[list[Counted]]) -> None:
-    for batch in batches:
-        await _keep(state, tree, first, batch)
+async def _read_all(state: State, tree: Tree, first: FirstCapture, portions: Iterator[list[Counted]]) -> None:
+    for portion in portions:
+        await _keep(state, tree, first, portion)
 
 
-async def _keep(state: State, tree: Tree, first: FirstCapture, batch: list[Counted]) -> None:
-    wanted = [one.path for one in batch if one.path in first.missing]
-    looks, unseen, packed = await state.bridge.work(_read, state, tree, wanted)
+async def _keep(state: State, tree: Tree, first: FirstCapture, portion: list[Counted]) -> None:
+    wanted = [one.path for one in portion if one.path in first.missing]
+    looks, unseen = await state.bridge.work(_read, state, tree, wanted)
     async with locked(state, tree):
-        await _enter(state, tree, looks, packed)
+        await _enter(state, tree, looks)
         await enter_unknown(state, tree, [one.path for one in unseen if not one.is_limit])
         tree.unseen.update((one.path, one.reason) for one in unseen if not one.is_limit)
         left = {one.path: one.reason for one in unseen if one.is_limit}
@@ -180,32 +176,46 @@ async def _keep(state: State, tree: Tree, first: FirstCapture, batch: list[Count
         for path in wanted:
             first.missing.pop(path, None)
     first.done += len(wanted)
-    state.handled_bytes += sum(one.size for one in batch)
+    state.handled_bytes += sum(one.size for one in portion)
 
 
-def _read(state: State, tree: Tree, paths: Sequence[RelPath]) -> tuple[list[Look], list[Unseen], list[keeping.Packed]]:
+def _read(state: State, tree: Tree, paths: Sequence[RelPath]) -> tuple[list[Look], list[Unseen]]:
+    """Reads a portion of the files and keeps their contents, in transactions of which the next is packed while one is committed."""
     bounds = limits(state, tree)
-    with tree.root() as root:
-        found = [look_inside(root, path, None, state.blobs, refuse=bounds.refuse(path, None)) for path in paths]
-    looks = [one for one in found if isinstance(one, Look)]
-    contents = {one.version.digest: (one.version, one.content) for one in looks if isinstance(one.version, File)}
-    return looks, [one for one in found if isinstance(one, Unseen)], keeping.pack(state.blobs, list(contents.values()))
+    looks: list[Look] = []
+    unseen: list[Unseen] = []
+    batch: dict[bytes, tuple[File, bytes | None]] = {}
+    size = 0
+    with tree.root() as root, state.bridge.sending(ahead=AHEAD) as send:
+        for path in paths:
+            seen = look_inside(root, path, None, state.blobs, refuse=bounds.refuse(path, None))
+            if isinstance(seen, Unseen):
+                unseen.append(seen)
+                continue
+            looks.append(replace(seen, content=None))
+            if isinstance(seen.version, File):
+                batch[seen.version.digest] = seen.version, seen.content
+                size += seen.version.size if seen.content is not None else 0
+            if size >= BATCH_BYTES or len(batch) >= BATCH_FILES:
+                send(partial(keeping.put, batch=keeping.pack_together(state.blobs, list(batch.values()), inline_bytes=INLINE_BYTES)))
+                batch, size = {}, 0
+        send(partial(keeping.put, batch=keeping.pack_together(state.blobs, list(batch.values()), inline_bytes=INLINE_BYTES)))
+    return looks, unseen
 
 
-async def _enter(state: State, tree: Tree, looks: Sequence[Look], packed: Sequence[keeping.Packed] = ()) -> None:
-    """Enters what was never known, with its contents. What somebody else looked at meanwhile is known, and newer."""
+async def _enter(state: State, tree: Tree, looks: Sequence[Look]) -> None:
+    """Enters what was never known, and of which the contents are kept. What somebody else looked at meanwhile is known, and newer."""
     fresh = [one for one in looks if one.path not in tree.index]
     for start in range(0, len(fresh), ENTER_ROWS):
         part = [
             IndexEntry(path=one.path, version=one.version, signature=one.signature, since=0) for one in fresh[start : start + ENTER_ROWS]
         ]
-        write = partial(_write, tree=tree, entries=part, packed=packed if start == 0 else ())
-        known, tree.position = await state.bridge.transact(write, bulk=True)
+        write = partial(_write, tree=tree, entries=part)
+        known, tree.position = await state.bridge.transact(write, bulk=True, lasting=False)
         tree.index.put(known)
 
 
-def _write(db: Connection, tree: Tree, entries: Sequence[IndexEntry], packed: Sequence[keeping.Packed]) -> tuple[list[IndexEntry], int]:
-    keeping.put(db, packed)
+def _write(db: Connection, tree: Tree, entries: Sequence[IndexEntry]) -> tuple[list[IndexEntry], int]:
     position = workspaces.allot(db, tree.workspace.id, 1)
     known = [replace(entry, since=position) for entry in entries]
     index.put(db, tree.workspace.id, known)
@@ -217,7 +227,7 @@ async def _finish(state: State, tree: Tree) -> None:
     covered = [entry for entry in tree.index.values() if entry.covered is not None]
     for start in range(0, len(covered), ENTER_ROWS):
         part = covered[start : start + ENTER_ROWS]
-        await state.bridge.transact(partial(_put, workspace=tree.workspace.id, entries=part), bulk=True)
+        await state.bridge.transact(partial(_put, workspace=tree.workspace.id, entries=part), bulk=True, lasting=False)
     await state.bridge.transact(lambda db: workspaces.captured(db, tree.workspace.id, Baseline.COMPLETE))
     tree.workspace = replace(tree.workspace, baseline=Baseline.COMPLETE)
 

@@ -4,7 +4,10 @@ A commit is never abandoned: the wait is shielded, and a cancellation is deliver
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import anyio
@@ -27,13 +30,13 @@ class Bridge:
         self._store = store
         self._workers = CapacityLimiter(WORKERS)
 
-    async def transact(self, fn: Callable[[Connection], T], *, bulk: bool = False) -> T:
-        """Returns what `fn` returned, after its transaction was committed: what it wrote survives power loss.
+    async def transact(self, fn: Callable[[Connection], T], *, bulk: bool = False, lasting: bool = True) -> T:
+        """Returns what `fn` returned, after its transaction was committed: what it wrote survives power loss, if it is `lasting`.
 
         Raises:
             StoreFull, StoreIO, StoreCorrupt: the store failed; nothing of `fn` was kept.
         """
-        future = self._store.submit(fn, bulk=bulk)
+        future = self._store.submit(fn, bulk=bulk, lasting=lasting)
         finished = anyio.Event()
         # anyio has no wake-up from a foreign thread that does not block that thread until the loop comes round.
         loop = asyncio.get_running_loop()
@@ -45,6 +48,23 @@ class Bridge:
     def transact_here(self, fn: Callable[[Connection], T]) -> T:
         """As `transact`, from a worker thread, which it blocks."""
         return self._store.submit(fn).result()
+
+    @contextmanager
+    def sending(self, *, ahead: int) -> Iterator[Callable[[Callable[[Connection], object]], None]]:
+        """Yields what sends bulk transactions from a worker thread, without waiting for them while no more than `ahead` are under way.
+
+        All are committed at the end of the block; none of them is lasting by itself. An error of one comes out of the next or of the end.
+        """
+        waiting: deque[Future[object]] = deque()
+
+        def send(fn: Callable[[Connection], object]) -> None:
+            if len(waiting) >= ahead:
+                waiting.popleft().result()
+            waiting.append(self._store.submit(fn, bulk=True, lasting=False))
+
+        yield send
+        for future in waiting:
+            future.result()
 
     async def work(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns what `fn` returned in a worker thread; waits for it even when cancelled."""

@@ -9,7 +9,7 @@ from rewindd.model.session import Session
 from rewindd.protocol import requests, wire
 from rewindd.protocol.replies import Pong, Reply, Stopping
 from rewindd.protocol.requests import Request
-from rewindd.service import conversation, porting, query, restoring, rewind, save, sessions, showing, snapshot, windows
+from rewindd.service import capturing, conversation, porting, query, restoring, rewind, save, sessions, showing, snapshot, windows
 from rewindd.service.locking import locked
 from rewindd.service.memory import WORTH_BYTES, give_back
 from rewindd.service.state import State
@@ -52,7 +52,7 @@ class Service:
         turn = Turn(request=request, digest=digest_of(request) if request.mutates else b"", report=report)
         if not request.mutates:
             _check_deadline(request)
-            return wire.encode_reply(await self._read(request))
+            return wire.encode_reply(await self._read(request, report))
         if request.session is None:
             return await self._once(turn, lambda: self._without_session(turn))
         session = await self._state.session(request.session)
@@ -99,7 +99,7 @@ class Service:
             return await porting.import_checkpoint(self._state, request, turn)
         return await _CHANGES[type(request)](self._state, request, session, turn)
 
-    async def _read(self, request: Request) -> Reply:
+    async def _read(self, request: Request, report: Callable[[wire.Progress], None]) -> Reply:
         state = self._state
         match request:
             case requests.Ping():
@@ -112,6 +112,8 @@ class Service:
                 return Stopping(pid=self._pid)
             case requests.ListSessions():
                 return await sessions.list_sessions(state, request)
+            case requests.ListCapture():
+                return await capturing.list_capture(state, request, report)
             case requests.ListCheckpoints():
                 session = None if request.session is None else await self._session(request)
                 return await query.list_checkpoints(state, request, session)

@@ -14,6 +14,8 @@ from rewindd.service.bridge import Bridge
 from rewindd.store import blobs as blob_rows
 from rewindd.store.blobs import INLINE_BYTES, Blobs, InlineBlob
 from rewindd.store.database import Connection
+from rewindd.store.packs import MEMBER_BYTES, Pack
+from rewindd.store.packs import packed as in_packs
 
 #: Bytes of content that go into one transaction of bulk work, so that others' commits wait for a few milliseconds at most.
 BATCH_BYTES = 256 << 10
@@ -36,7 +38,7 @@ class InFile:
     stored_bytes: int
 
 
-Packed = InlineBlob | InFile
+Packed = InlineBlob | InFile | Pack
 
 
 async def keep(bridge: Bridge, blobs: Blobs, contents: Iterable[Content]) -> None:
@@ -82,16 +84,26 @@ def batches(packed: Sequence[Packed]) -> Iterator[list[Packed]]:
 
 
 def pack(blobs: Blobs, wanted: Sequence[tuple[File, bytes | None]]) -> list[Packed]:
-    """Compresses contents for the transaction that keeps them; a large one becomes a file, durable on return. For a worker thread."""
-    packed: list[Packed] = []
-    for version, data in wanted:
-        if data is not None and len(data) <= INLINE_BYTES:
-            packed.append(blobs.inline(data, version.digest))
-            continue
-        if data is not None:
-            blobs.stream_in(BytesIO(data).read)
-        packed.append(InFile(version.digest, version.size, blobs.stored_bytes(version.digest)))
-    return packed
+    """Compresses contents for the transaction that keeps them; one above `INLINE_BYTES` becomes a file, durable on return.
+
+    For a worker thread.
+    """
+    return [_packed(blobs, version, data, INLINE_BYTES) for version, data in wanted]
+
+
+def pack_together(blobs: Blobs, wanted: Sequence[tuple[File, bytes | None]], *, inline_bytes: int) -> list[Packed]:
+    """As `pack`, but small contents are compressed together, and up to `inline_bytes` lie in the database."""
+    small = [(version.digest, data) for version, data in wanted if data is not None and len(data) <= MEMBER_BYTES]
+    large = [(version, data) for version, data in wanted if data is None or len(data) > MEMBER_BYTES]
+    return [*in_packs(small), *(_packed(blobs, version, data, inline_bytes) for version, data in large)]
+
+
+def _packed(blobs: Blobs, version: File, data: bytes | None, inline_bytes: int) -> Packed:
+    if data is not None and len(data) <= inline_bytes:
+        return blobs.inline(data, version.digest)
+    if data is not None:
+        blobs.stream_in(BytesIO(data).read)
+    return InFile(version.digest, version.size, blobs.stored_bytes(version.digest))
 
 
 def put(db: Connection, batch: Sequence[Packed]) -> None:
@@ -100,3 +112,5 @@ def put(db: Connection, batch: Sequence[Packed]) -> None:
     for one in batch:
         if isinstance(one, InFile):
             blob_rows.put_file(db, one.digest, one.size, one.stored_bytes)
+        elif isinstance(one, Pack):
+            blob_rows.put_pack(db, one)

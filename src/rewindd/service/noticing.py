@@ -7,10 +7,8 @@ from dataclasses import replace
 from time import time_ns
 
 from rewindd.model.session import Baseline
-from rewindd.paths import RelPath
 from rewindd.service.state import State, Tree
 from rewindd.tree.observation import EVERYTHING, Observation, Wanted
-from rewindd.tree.sight import LIMIT
 from rewindd.tree.watch.dirty import Dirt
 
 #: Bytes of waiting events that are read in the event loop: some 1,000 events, a millisecond. More go to a worker thread.
@@ -46,6 +44,7 @@ async def take(state: State, tree: Tree) -> Dirt | None:
     """Returns what changed until now and takes it off the list; None where nothing is watched."""
     watch(state, tree)
     if tree.watch is None:
+        state.noticed()
         return None
     await drain(state)
     return tree.watch.take()
@@ -64,7 +63,6 @@ def wanted(tree: Tree, dirt: Dirt | None) -> Wanted:
     unwatched = list(tree.watch.unwatched)
     inside = [path for directory in unwatched for path in tree.index.inside(directory)]
     paths = {*dirt.paths, *tree.unseen, *tree.index.linked, *unwatched, *inside}
-    paths.difference_update([path for path in dirt.paths if path in tree.left_out and not _may_be_let_in(tree, path)])
     return Wanted(paths=paths, trees=list(dirt.trees), judge=frozenset(tree.judge))
 
 
@@ -78,8 +76,3 @@ def looked(tree: Tree, wanted: Wanted, seen: Observation) -> None:
     tree.judge -= wanted.judge
     if tree.watch is not None:
         tree.watch.mark(seen.left)
-
-
-def _may_be_let_in(tree: Tree, path: RelPath) -> bool:
-    """True for a name that a limit left out: it may be smaller now. What a rule left out stays so until the rules change."""
-    return path in tree.index or tree.left_out[path].startswith(LIMIT)

@@ -3,7 +3,7 @@
 The looking happens in a worker thread; the rows are decided and committed here, by the workspace's one holder of its lock.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from time import time_ns
@@ -80,11 +80,13 @@ async def _observe(state: State, tree: Tree, wanted: Wanted, leave: Leave | None
     await _leave_out(state, tree, seen)
     arrived = {one.path for one in seen.new}
     await enter_unknown(state, tree, [one.path for one in seen.unseen if one.path not in arrived])
-    changes = [*_changes(state, tree, seen), *_arrivals(state, tree, seen), *_endings(tree, seen)]
+    changes = [*_changes(state, tree, seen), *_arrivals(state, tree, seen)]
+    changes += _endings(tree, seen, {one.path: one.entry for one in changes})
     await append(state, tree, _in_parts_that_stand_alone(changes), packed or ())
     await _strike(state, tree, seen.struck)
     # Last: a directory's signature says that its entries were looked at, and all of what was found in it is written now.
     _refresh(tree, seen)
+    await _cover(state, tree, seen)
     return seen
 
 
@@ -159,11 +161,12 @@ def write_rows(
 def _in_parts_that_stand_alone(changes: list[Change]) -> list[Change]:
     """Returns the changes, in the order in which a part of them may be written: a directory after all that is in it.
 
-    Its row has its signature, which says that its entries were looked at; a new one says that they are covered.
+    Its row has its signature, which says that its entries were looked at; a new one says that they are covered. What ends comes last:
+    it may have changed too.
     """
     if len(changes) <= BATCH_ROWS:
         return changes
-    return sorted(changes, key=lambda one: (isinstance(one.after, Directory), -one.path.depth))
+    return sorted(changes, key=lambda one: (one.source is Source.RULES_CHANGED, isinstance(one.after, Directory), -one.path.depth))
 
 
 def _changes(state: State, tree: Tree, seen: Observation) -> list[Change]:
@@ -192,6 +195,15 @@ def _refresh(tree: Tree, seen: Observation) -> None:
         entry = tree.index[one.path]
         if one.version == entry.version:
             tree.index.put([replace(entry, signature=one.signature)])
+
+
+async def _cover(state: State, tree: Tree, seen: Observation) -> None:
+    """Directories that could be looked into at last are covered from now on: what was found there is only first seen."""
+    found = [entry for path in seen.listed if (entry := tree.index.get(path)) is not None and tree.index.is_unlisted(entry)]
+    if found:
+        entries = [replace(entry, covered=tree.position) for entry in found]
+        await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, entries))
+        tree.index.put(entries)
 
 
 def _arrivals(state: State, tree: Tree, seen: Observation) -> list[Change]:
@@ -223,10 +235,14 @@ async def enter_unknown(state: State, tree: Tree, paths: Iterable[RelPath]) -> N
         tree.index.put(entries)
 
 
-def _endings(tree: Tree, seen: Observation) -> list[Change]:
-    """The rows that end what is known of paths which the rules or limits leave out from now on, and of all below them."""
+def _endings(tree: Tree, seen: Observation, latest: Mapping[RelPath, IndexEntry]) -> list[Change]:
+    """The rows that end what is known of paths which the rules or limits leave out from now on, and of all below them.
+
+    `latest`: what the rows before say of theirs.
+    """
     ended = dict.fromkeys(path for top in seen.ended for path in (top, *tree.index.below(top)))
-    return [ending(entry) for path in ended if not isinstance((entry := tree.index[path]).version, Unknown)]
+    entries = (latest.get(path, tree.index[path]) for path in ended)
+    return [ending(entry) for entry in entries if not isinstance(entry.version, Unknown)]
 
 
 def ending(entry: IndexEntry) -> Change:

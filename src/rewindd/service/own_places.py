@@ -25,9 +25,10 @@ def inner_paths(state: State, tree: Tree) -> frozenset[RelPath]:
 class OwnPlaces:
     """Rules that leave out the daemon's directories and the roots of workspaces inside, wherever the inner rules stand."""
 
-    def __init__(self, inner: Rules, state: State, tree: Tree) -> None:
+    def __init__(self, inner: Rules, state: State, root: str) -> None:
+        """Takes the rules, and the root that they are about."""
         self._inner = inner
-        self._root = tree.workspace.root
+        self._root = root
         self._ours = {*state.own_directories, *state.own_files}
         self._inside = {root for root in state.roots if root.startswith(f"{self._root.rstrip('/')}/")}
         above = f"{self._root.rstrip('/')}/"
@@ -64,7 +65,7 @@ class OwnRules(OwnPlaces):
     """The workspace's own rules, with what is never its."""
 
     def __init__(self, state: State, tree: Tree) -> None:
-        super().__init__(tree.rulebook, state, tree)
+        super().__init__(tree.rulebook, state, tree.workspace.root)
         self._book: RuleBook = tree.rulebook
 
     def moved(self) -> bool:

@@ -33,7 +33,7 @@ from rewindd.timeline.delta import PathDelta, contested, delta, unowned
 from rewindd.timeline.history import Timeline
 
 #: What this version has beyond protocol version 1.
-FEATURES: tuple[str, ...] = ("snapshots", "workspace", "editing", "windows", "restore", "legacy")
+FEATURES: tuple[str, ...] = ("snapshots", "workspace", "capture", "editing", "windows", "restore", "legacy")
 #: A content is sent in pieces of at most this.
 MAX_CHUNK_BYTES = 8 << 20
 #: Files up to this size come with `show --content`; larger ones are read in pieces.

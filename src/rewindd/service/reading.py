@@ -75,7 +75,7 @@ class Contents:
         wanted = named - had.keys()
         if not wanted:
             return had
-        inline = await self._state.bridge.transact(lambda db: {digest: blob_rows.get(db, digest) for digest in wanted})
+        inline = await self._state.bridge.transact(lambda db: blob_rows.get_all(db, wanted))
         found = had | {digest: content for digest, content in inline.items() if isinstance(content, bytes)}
         for digest in wanted & found.keys():
             self._state.recent.keep(digest, found[digest])

@@ -80,7 +80,7 @@ async def _carefully(work: Callable[[], Awaitable[None]]) -> None:
         await work()
     except (RewinddError, OSError) as exc:
         log.warning("later work failed, it is done again at the next start: %s", exc)
-    except Exception:  # noqa: BLE001 - a bug in one workspace's work must not end the daemon for all; its traceback is in the log
+    except Exception:
         log.exception("a bug, in later work")
 
 

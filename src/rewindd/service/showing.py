@@ -203,7 +203,7 @@ def _parts(digests: Sequence[bytes], sizes: dict[bytes, int]) -> Iterable[list[b
 async def _whole_ones(state: State, digests: Sequence[bytes], sizes: dict[bytes, int]) -> list[bytes | None]:
     small = {digest for digest in digests if sizes[digest] <= MAX_WHOLE_BYTES}
     state.handled_bytes += sum(sizes[digest] for digest in small)
-    found = await state.bridge.transact(lambda db: {digest: blob_rows.get(db, digest) for digest in small}, bulk=True) if small else {}
+    found = await state.bridge.transact(lambda db: blob_rows.get_all(db, small), bulk=True) if small else {}
     contents: list[bytes | None] = []
     for digest in digests:
         content = found.get(digest)

@@ -125,7 +125,7 @@ async def _gather(
     if not given:
         raise BadRequest("no path was named; name the files that will be changed, or `.` for all", field="paths")
     paths = list(dict.fromkeys(locate(path, tree.workspace.root) for path in given))
-    places = OwnPlaces(NoRules(), state, tree)
+    places = OwnPlaces(NoRules(), state, tree.workspace.root)
     for path in paths:
         places.check(path)
     await state.bridge.work(_check_reachable, tree, paths)
@@ -194,7 +194,7 @@ async def _keep_fresh(state: State, tree: Tree, gathered: _Gathered) -> None:
 
 
 async def _keep_directory(state: State, tree: Tree, top: RelPath, gathered: _Gathered, turn: Turn, *, no_ignore: bool) -> None:
-    rules = OwnPlaces(NoRules() if no_ignore else tree.rulebook, state, tree)
+    rules = OwnPlaces(NoRules() if no_ignore else tree.rulebook, state, tree.workspace.root)
     root = await state.bridge.work(tree.root)
     left: dict[RelPath, str] = {}
     unseen: list[RelPath] = []

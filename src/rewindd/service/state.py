@@ -126,6 +126,8 @@ class State:
         self.handled_bytes = 0
         self.measured_room: MeasuredRoom | None = None
         self.opening = anyio.Lock()
+        #: Held while a directory that is none of the workspaces is counted: one at a time.
+        self.counting = anyio.Lock()
         self.later: Callable[[Callable[[], Awaitable[None]]], None] = _refuse_later
         self.meanwhile: Callable[[Callable[[], Awaitable[None]]], None] = _refuse_later
         self.guards: dict[str, anyio.CancelScope] = {}

@@ -52,6 +52,17 @@ async def find_or_add(
         BadRequest, UnknownWorkspace, RefusedRoot: see `places`.
     """
     wish = None if replaced is None else choice(Replaced, replaced, "replaced")
+    place, workspace = await find_place(state, directory, device, inode, exact=exact, capture=capture)
+    return await _settled(state, place, workspace, wish)
+
+
+async def find_place(
+    state: State, directory: str, device: int | None, inode: int | None, *, exact: bool, capture: Capture
+) -> tuple[Place, Workspace | None]:
+    """Returns the root of the workspace that a directory is in or would be made in, and the workspace that is there or had its path.
+
+    Args, Raises: as `find_or_add`; nothing is made.
+    """
     place, above, top = await state.bridge.work(_survey, directory, device, inode, None if exact else state.home)
     places.refuse(place.root, state.home, state.own_directories)
     listed = await state.bridge.transact(known)
@@ -64,7 +75,7 @@ async def find_or_add(
     else:
         root = above[found[0]]
     places.refuse_whole_home(root.root, state.home, capture)
-    return await _settled(state, root, found[1] if found is not None else None, wish)
+    return root, found[1] if found is not None else None
 
 
 async def holding(state: State, directory: str) -> Workspace | None:

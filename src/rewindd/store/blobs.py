@@ -16,9 +16,10 @@ from blake3 import blake3
 
 from rewindd import faults
 from rewindd.errors import StoreCorrupt
-from rewindd.store import totals
+from rewindd.store import packs, totals
 from rewindd.store.compression import LEVEL, ZstdCompressor, ZstdDecompressor, ZstdError, deflated, inflated
 from rewindd.store.database import sync_directory
+from rewindd.store.packs import Pack
 from rewindd.store.records import in_parts
 from rewindd.store.schema import Connection
 from rewindd.store.seam import translated
@@ -30,7 +31,7 @@ INLINE_BYTES = 256 << 10
 #: Bytes read, hashed and compressed at a time.
 CHUNK_BYTES = 1 << 20
 
-_RAW, _ZSTD, _FILE = 0, 1, 2
+_RAW, _ZSTD, _FILE, _PACKED = 0, 1, 2, 3
 #: A flipped bit in a row's header turns a blob into text or a number; the casts turn it back, for the digest to judge.
 _GET = "SELECT CAST(size AS INTEGER), CAST(encoding AS INTEGER), CAST(data AS BLOB) FROM blobs WHERE digest = ?"
 _NEW_PREFIX = ".new-"
@@ -77,12 +78,28 @@ def put_file(db: Connection, digest: bytes, size: int, stored_bytes: int | None 
     totals.add(db, "blob_file_bytes", added.rowcount * (size if stored_bytes is None else stored_bytes))
 
 
+def put_pack(db: Connection, pack: Pack) -> None:
+    """Stores small contents that were packed together. What is there already stays where it is."""
+    if missing(db, (digest for digest, _ in pack.members)):
+        put_inline(db, ((digest, size, _PACKED, place) for digest, size, place in packs.put(db, pack)))
+
+
 def get(db: Connection, digest: bytes) -> bytes | InFile:
     """Returns the content, its digest checked, or that it is in a file.
 
     Raises:
         StoreCorrupt: it is not there, or not what was stored.
     """
+    return _get(db, digest, {})
+
+
+def get_all(db: Connection, digests: Iterable[bytes]) -> dict[bytes, bytes | InFile]:
+    """Returns contents as `get` does, each pack that several of them are in read once."""
+    unpacked: dict[int, bytes] = {}
+    return {digest: _get(db, digest, unpacked) for digest in digests}
+
+
+def _get(db: Connection, digest: bytes, unpacked: dict[int, bytes]) -> bytes | InFile:
     found: tuple[int, int, bytes] | None = db.execute(_GET, (digest,)).fetchone()
     if found is None:
         raise _corrupt(digest, "missing")
@@ -90,7 +107,9 @@ def get(db: Connection, digest: bytes) -> bytes | InFile:
     if encoding == _FILE:
         return InFile(digest=digest, size=size)
     try:
-        content = inflated(data, size) if encoding == _ZSTD else data
+        content = (
+            _from_pack(db, digest, size, data, unpacked) if encoding == _PACKED else inflated(data, size) if encoding == _ZSTD else data
+        )
         right = len(content) == size and blake3(content).digest() == digest
     except (ZstdError, EOFError, TypeError, ValueError, OverflowError) as exc:
         # Also a NULL, and a size that no buffer can have.
@@ -98,6 +117,17 @@ def get(db: Connection, digest: bytes) -> bytes | InFile:
     if not right:
         raise _corrupt(digest, "not what was stored")
     return content
+
+
+def _from_pack(db: Connection, digest: bytes, size: int, place: bytes, unpacked: dict[int, bytes]) -> bytes:
+    number, offset = packs.place_of(place)
+    contents = unpacked.get(number)
+    if contents is None:
+        contents = packs.contents_of(db, number)
+        if contents is None:
+            raise _corrupt(digest, "its pack is missing")
+        unpacked[number] = contents
+    return contents[offset : offset + size]
 
 
 def size_of(db: Connection, digest: bytes) -> int | None:

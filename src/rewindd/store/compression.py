@@ -1,6 +1,7 @@
 """Compression as the store uses it: Zstandard, only where it shrinks."""
 
 import sys
+import threading
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -20,13 +21,23 @@ _TOO_SMALL_BYTES = 64
 
 _RAW, _ZSTD = b"\0", b"\1"
 
+_of_thread = threading.local()
+
 
 def deflated(content: bytes) -> bytes:
     """Returns `content` compressed, or as it is where that is not smaller: so a result of equal length is the content itself."""
     if len(content) < _TOO_SMALL_BYTES:
         return content
-    smaller = zstd.compress(content, LEVEL)
+    smaller = _compressor().compress(content, ZstdCompressor.FLUSH_FRAME)
     return smaller if len(smaller) < len(content) else content
+
+
+def _compressor() -> ZstdCompressor:
+    """The thread's own: to make one anew for each content takes a quarter of the time that 20,000 source files take."""
+    kept: ZstdCompressor | None = getattr(_of_thread, "compressor", None)
+    if kept is None:
+        kept = _of_thread.compressor = ZstdCompressor(level=LEVEL)
+    return kept
 
 
 def inflated(stored: bytes, size: int) -> bytes:

@@ -81,6 +81,7 @@ _TABLES = (
     # A rowid table with a unique digest beats WITHOUT ROWID by a third when 20,000 contents are put.
     """CREATE TABLE blobs (
         number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, encoding INTEGER NOT NULL, data BLOB)""",
+    "CREATE TABLE packs (number INTEGER PRIMARY KEY, size INTEGER NOT NULL, data BLOB NOT NULL)",
     "CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     "INSERT INTO totals VALUES ('blobs', 0), ('blob_file_bytes', 0), ('rows', 0), ('checkpoints', 0)",
 )

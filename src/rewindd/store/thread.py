@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +40,7 @@ class _Job:
     run: Callable[[Connection], _Answer]
     fail: Callable[[BaseException], None]
     submitted_s: float
+    lasting: bool
 
 
 class _Lost(Exception):
@@ -72,11 +73,12 @@ class StoreThread:
             self._thread.join()
             raise
 
-    def submit(self, fn: Callable[[Connection], T], *, bulk: bool = False) -> Future[T]:
+    def submit(self, fn: Callable[[Connection], T], *, bulk: bool = False, lasting: bool = True) -> Future[T]:
         """Runs `fn(connection)` in a transaction; the future has its result once that is durable, or its error.
 
         The connection must not be kept. When `fn` raises, what it wrote is undone, what its neighbours wrote is not. `fn` may run
-        twice. A `bulk` function runs alone and after small ones: give it some 5 ms or 256 KB of work at a time.
+        twice. A `bulk` function runs alone and after small ones: give it some 5 ms or 256 KB of work at a time. What one that is not
+        `lasting` wrote becomes durable with the next lasting commit; a power cut before that takes it, and nothing later without it.
 
         The future raises:
             StoreFull: there is no room; nothing was changed.
@@ -94,7 +96,7 @@ class StoreThread:
             if not future.done():
                 future.set_exception(error)
 
-        job = _Job(start=future.set_running_or_notify_cancel, run=run, fail=fail, submitted_s=time.monotonic())
+        job = _Job(start=future.set_running_or_notify_cancel, run=run, fail=fail, submitted_s=time.monotonic(), lasting=lasting)
         with self._wake:
             if not self._closed:
                 (self._bulk if bulk else self._small).append(job)
@@ -188,14 +190,30 @@ def _transaction(db: Connection, jobs: Sequence[_Job]) -> list[_Answer]:
     """
     changes = db.total_changes
     try:
-        db.execute("BEGIN IMMEDIATE")
-        answers = [_run(db, job) for job in jobs]
-        _commit(db, changed=db.total_changes != changes)
+        with _synced(db, lasting=any(job.lasting for job in jobs)):
+            db.execute("BEGIN IMMEDIATE")
+            answers = [_run(db, job) for job in jobs]
+            _commit(db, changed=db.total_changes != changes)
     except (sqlite3.Error, OSError) as exc:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise _Lost(translated(exc, "committing to the store")) from exc
     return answers
+
+
+@contextlib.contextmanager
+def _synced(db: Connection, *, lasting: bool) -> Iterator[None]:
+    """Without `lasting` the commit within is written to the log and not synced (https://www.sqlite.org/pragma.html#pragma_synchronous)."""
+    if lasting:
+        yield
+        return
+    db.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        db.execute("PRAGMA synchronous = FULL")
 
 
 def _commit(db: Connection, *, changed: bool) -> None:

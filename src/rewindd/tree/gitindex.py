@@ -20,7 +20,8 @@ SIZE_MASK = 0xFFFFFFFF
 _NS_PER_S = 1_000_000_000
 #: One file of `ls-files --debug -z`. Its form may change at any time (git-ls-files(1)): then nothing is found, or less.
 _ENTRY = re.compile(
-    rb"(?m)^([^\0]++)\0  ctime: \d+:\d+\n  mtime: (\d+):(\d+)\n  dev: \d+\tino: \d+\n  uid: \d+\tgid: \d+\n  size: (\d+)\tflags: [0-9a-f]+\n"
+    rb"(?m)^([^\0]++)\0  ctime: \d+:\d+\n  mtime: (\d+):(\d+)\n  dev: \d+\tino: \d+\n"
+    rb"  uid: \d+\tgid: \d+\n  size: (\d+)\tflags: [0-9a-f]+\n"
 )
 
 

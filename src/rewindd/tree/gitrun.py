@@ -7,7 +7,7 @@ transports), and the daemon looks at repositories that it knows nothing about.
 import os
 import select
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import PurePath
 from time import monotonic
 from typing import NamedTuple
@@ -84,7 +84,7 @@ def run_git(args: Sequence[str], *, cwd: str, stdin: bytes | None = None, timeou
     return GitRun(done.returncode, done.stdout)
 
 
-def read_git(args: Sequence[str], *, cwd: str, timeout_s: float, user_config: bool = False) -> Iterator[bytes]:
+def read_git(args: Sequence[str], *, cwd: str, timeout_s: float, user_config: bool = False) -> Generator[bytes, None, None]:
     """Yields what git writes on stdout, piece by piece, and nothing where it cannot be run; as `run_git` otherwise.
 
     What was written before git failed, or was killed after `timeout_s`, is yielded too: for what need not be whole.

@@ -272,9 +272,9 @@ def _read(fd: int, size: int, reading: _Reading) -> tuple[bytes, int, bytes | No
 
 
 def _read_small(fd: int, size: int) -> bytes:
-    """Reads one byte more than there should be: a file that grew shows by its size, at the price of no further call."""
+    """Asks for one byte more than there should be: a file that grew shows by that, or by the look at it afterwards."""
     content = _read_chunk(fd, size + 1)
-    while len(content) <= size and (more := _read_chunk(fd, size + 1 - len(content))):
+    while len(content) < size and (more := _read_chunk(fd, size + 1 - len(content))):
         content += more
     return content
 

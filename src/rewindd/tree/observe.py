@@ -15,6 +15,7 @@ from rewindd.model.index import Index, LeftOut
 from rewindd.model.log import IndexEntry
 from rewindd.model.versions import ABSENT, Absent, Directory, File
 from rewindd.paths import ROOT, RelPath
+from rewindd.tree.judging import known_below, left_with, returned, stays_out, still_there
 from rewindd.tree.listing import Name, list_directory
 from rewindd.tree.look import ATTEMPTS, CHANGING, SMALL_BYTES, Hasher, Look, Sink, Unseen, is_as_known
 from rewindd.tree.observation import New, Observation, Wanted
@@ -65,6 +66,7 @@ class _Observer:
         moved = self._rules.moved()
         entries, names = self._select(wanted)
         self._look_through(entries, everything=wanted.is_everything)
+        self._judge_returned()
         self._list_all(self._admit(self._present(names)))
         self._judge_anew({ROOT} if moved else wanted.judge, let_in=wanted.anew)
         if not wanted.is_everything:
@@ -80,7 +82,8 @@ class _Observer:
         """Returns the entries to look at, by the directory they are in, and unknown names in covered directories."""
         index, skip = self._index, self._sight.skip
         if wanted.is_everything:
-            return self._everything(skip), {}
+            limited = [path for path, reason in self._left_out.items() if self._limits.is_limit(reason)]
+            return self._everything(skip), {path: None for path in limited if path not in index and path not in skip}
         chosen: dict[RelPath, IndexEntry] = {}
         names: dict[RelPath, int | None] = {}
         for path in (*wanted.paths, *wanted.trees):
@@ -129,13 +132,13 @@ class _Observer:
                 if path in self._left_out:
                     self._found.struck.add(path)
                 continue
-            if not self._is_ruled_out(path):
+            if not self._is_ruled_out(path, S_ISDIR(mode)):
                 candidates[path] = (S_ISDIR(mode), since)
         return candidates
 
-    def _is_ruled_out(self, path: RelPath) -> bool:
+    def _is_ruled_out(self, path: RelPath, is_directory: bool) -> bool:
         """True for a name that a rule is known to leave out; limits are judged at every look."""
-        reason = self._left_out.get(path)
+        reason = self._left_out.still(path, is_directory)
         return reason is not None and not self._limits.is_limit(reason)
 
     # ---- known paths
@@ -148,9 +151,10 @@ class _Observer:
             more: list[RelPath] = []
             for seen, known in self._differing(groups):
                 looked.add(known.path)
-                if not self._note(seen, known) or not isinstance(seen, Look):
+                is_unlisted = self._index.is_unlisted(known)
+                if (not self._note(seen, known) and not is_unlisted) or not isinstance(seen, Look):
                     continue
-                if isinstance(seen.version, Directory) and known.rest_absent_since is not None:
+                if isinstance(seen.version, Directory) and (known.rest_absent_since is not None or is_unlisted):
                     relist.append((seen.path, known.rest_absent_since))
                 if not everything and _is_another(seen, known):
                     more += self._index.below(seen.path)
@@ -176,9 +180,9 @@ class _Observer:
                 suspects = [entry for entry in inside if entry.version != ABSENT]
             else:
                 self._sight.arm(directory)
-                suspects = [entry for entry in inside if not is_as_known(fd, entry)]
+                suspects = [entry for entry in inside if not is_as_known(fd, entry) or self._index.is_unlisted(entry)]
             for entry in suspects:
-                if not self._is_left(entry):
+                if not stays_out(self._sight, entry) and not self._is_left(entry):
                     yield self._look(entry.path, entry), entry
 
     def _is_left(self, entry: IndexEntry) -> bool:
@@ -249,7 +253,8 @@ class _Observer:
 
     def _end(self, path: RelPath, reason: str) -> None:
         self._found.ended.append(path)
-        self._found.now_left_out[path] = reason
+        if self._left_out.get(path) != reason:
+            self._found.now_left_out[path] = reason
 
     # ---- new names
 
@@ -278,7 +283,7 @@ class _Observer:
         if left:
             there = {name.path for name in names}
             self._found.struck.update(path for path in left if path not in there and path not in self._index)
-        return [name for name in names if not self._is_ruled_out(name.path)]
+        return [name for name in names if not self._is_ruled_out(*name)]
 
     def _admit(self, candidates: _Candidates) -> _Directories:
         """Enters those of the names that the rules leave; returns the directories among them, to be listed."""
@@ -290,8 +295,9 @@ class _Observer:
         left = self._rules.leaves_out([(path, is_directory) for path, (is_directory, _) in candidates.items()])
         self._found.now_left_out.update((path, reason) for path, reason in left.items() if self._left_out.get(path) != reason)
         found: _Directories = []
-        for path, (_, since) in candidates.items():
+        for path, (is_directory, since) in candidates.items():
             if path in left:
+                self._left_out.judged(path, is_directory)
                 continue
             reason = self._sight.leave(path) if self._sight.leave is not None else None
             if reason is not None:
@@ -320,6 +326,22 @@ class _Observer:
 
     # ---- rules that changed
 
+    def _judge_returned(self) -> None:
+        """Something came to be under a known path: the rules may leave it out, and all that is in it."""
+        asked = dict(returned(self._sight, self._found))
+        if not asked:
+            return
+        left = left_with(self._rules.leaves_out(list(asked.items())), asked)
+        self._found.changed = [one for one in self._found.changed if one.path not in left]
+        inside = left_with(left, [one.path for one in self._found.new])
+        self._found.new = [one for one in self._found.new if one.path not in inside]
+        for path, is_directory in asked.items():
+            if path in left:
+                self._left_out.judged(path, is_directory)
+                self._end(path, left[path])
+            elif path in self._left_out:
+                self._found.struck.add(path)
+
     def _judge_anew(self, judge: Set[RelPath], *, let_in: bool) -> None:
         """Where rules changed: ends what they leave out now, admits what they let in, and doubts since when it is there."""
         seen_now = [seen.path for seen in self._found.changed] + [new.path for new in self._found.new]
@@ -327,42 +349,12 @@ class _Observer:
         affected = judge | {path.parent for path in files}
         if affected:
             self._doubt(files)
-            for path, reason in self._rules.leaves_out(self._ruled(affected)).items():
+            for path, reason in self._rules.leaves_out(known_below(self._sight, self._found, affected)).items():
                 self._end(path, reason)
         if affected or let_in:
             tops = {ROOT} if let_in else affected
             left = dict.fromkeys(path for top in tops for path in self._left_out.below(top) if path not in self._found.struck)
-            self._list_all(self._admit({path: (is_directory, None) for path, is_directory in self._still_there(left)}))
-
-    def _ruled(self, affected: Set[RelPath]) -> list[tuple[RelPath, bool]]:
-        """Returns the known paths below some directories that rules are about: not what somebody named."""
-        gone = {seen.path for seen in self._found.changed if isinstance(seen.version, Absent)}
-        return [
-            (path, isinstance(entry.version, Directory))
-            for path, entry in self._index.items()
-            if entry.signature is not None
-            and path not in gone
-            and path not in self._left_out
-            and any(path != top and path.below(top) for top in affected)
-            and (above := self._index.get(path.parent)) is not None
-            and above.covered is not None
-            and not self._limits.is_named(path)
-        ]
-
-    def _still_there(self, paths: Iterable[RelPath]) -> Iterator[tuple[RelPath, bool]]:
-        for path in paths:
-            if path in self._index and self._index[path].signature is not None:
-                continue  # somebody named it: it is captured whatever the rules say
-            try:
-                directory = self._root.directory(path.parent)
-            except (OSError, OutsideWorkspace):
-                continue
-            try:
-                mode = os.stat(path.name, dir_fd=directory, follow_symlinks=False).st_mode
-            except OSError:
-                self._found.struck.add(path)
-            else:
-                yield path, S_ISDIR(mode)
+            self._list_all(self._admit({path: (is_directory, None) for path, is_directory in still_there(self._sight, self._found, left)}))
 
     def _doubt(self, rule_files: Sequence[RelPath]) -> None:
         """Makes new names that the rules as they were would have left out first seen: nobody knows since when they are there."""

@@ -136,7 +136,7 @@ def test_save_is_strict_where_it_is_told_to(daemon: FakeDaemon, run: Rewindctl) 
     missing = replies.Incomplete(count=2, first=[replies.PathReason(path=RelPath("x"), reason="permission denied")])
     daemon.tell(requests.Save, replies.Saved(checkpoint=summary("c9", incomplete=missing), event=None))
     said = run("save", "-m", "done", "--id", "c9", "--no-wait")
-    assert daemon.last == requests.Save(session="s1", label="done", id="c9")
+    assert daemon.last == requests.Save(session="s1", label="done", id="c9", wait=False)
     assert said.status == 0
     assert said.out.startswith("c9  a label")
     assert "permission denied" in said.err

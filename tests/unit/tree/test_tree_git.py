@@ -8,7 +8,7 @@ import pytest
 
 from rewindd.model.capture import CaptureSettings
 from rewindd.paths import RelPath
-from rewindd.tree.gitrun import TIMED_OUT, run_git
+from rewindd.tree.gitrun import TIMED_OUT, read_git, run_git
 from rewindd.tree.merge import merge_text
 from rewindd.tree.rules.book import RuleBook
 
@@ -160,3 +160,31 @@ def test_git_is_killed_in_time(top: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (top / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{top}:{os.environ['PATH']}")
     assert run_git(["version"], cwd=str(top), timeout_s=0.1).returncode == TIMED_OUT
+
+
+def test_what_git_writes_comes_in_pieces(top: Path) -> None:
+    """More than a pipe holds is read whole, whatever the number of pieces."""
+    written = b"".join(read_git(["help", "-a"], cwd=str(top), timeout_s=20))
+    assert written == run_git(["help", "-a"], cwd=str(top), timeout_s=20).stdout
+    assert written
+
+
+@pytest.mark.parametrize("program", [None, "exec sleep 60", "echo some; exec sleep 60"])
+def test_git_that_is_not_there_or_never_ends(top: Path, monkeypatch: pytest.MonkeyPatch, program: str | None) -> None:
+    """Without git nothing comes; one that does not end in time is killed, and what it wrote before is had."""
+    monkeypatch.setenv("PATH", str(top))
+    if program is not None:
+        (top / "git").write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{program}\n")
+        (top / "git").chmod(0o755)
+    assert b"".join(read_git(["version"], cwd=str(top), timeout_s=0.2)) == (b"some\n" if program and "some" in program else b"")
+
+
+def test_who_has_enough_ends_git(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that reads no further leaves no process behind."""
+    monkeypatch.setenv("PATH", f"{top}:/usr/bin:/bin")
+    (top / "git").write_text(f"#!/bin/sh\necho $$ > {top}/pid\nexec yes\n")
+    (top / "git").chmod(0o755)
+    pieces = read_git(["version"], cwd=str(top), timeout_s=20)
+    assert next(pieces).startswith(b"y\n")
+    pieces.close()
+    assert not Path(f"/proc/{(top / 'pid').read_text().strip()}").exists()

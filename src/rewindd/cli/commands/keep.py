@@ -53,9 +53,7 @@ def release_command(run: Invocation, more: tuple[str, ...]) -> None:
 @click.pass_obj
 def save_command(run: Invocation, label: str | None, checkpoint_id: str | None, strict: bool, no_wait: bool) -> int:
     """Make a checkpoint of what the session did."""
-    # With `capture=snapshots` a save has no first capture to wait for: `no_wait` is as if always said.
-    del no_wait
-    found = run.ask(Save(session=choose.to_keep(run), label=label, id=checkpoint_id), Saved).checkpoint
+    found = run.ask(Save(session=choose.to_keep(run), label=label, id=checkpoint_id, wait=not no_wait), Saved).checkpoint
     if run.screen.json:
         run.screen.print(line(plain(found)))
     else:

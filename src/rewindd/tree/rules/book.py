@@ -97,9 +97,9 @@ class RuleBook:
 
     def leaves_out(self, names: Names) -> dict[RelPath, str]:
         """Returns the reason of each of `names` that is left out; see `Rules`. Where git fails its rules leave nothing out."""
-        left = {path: RESERVED for path, _ in names if is_reserved(path.rpartition("/")[2])}
+        left = {path: RESERVED for path, _ in names if (path[0] == "." or "/." in path) and is_reserved(path.rpartition("/")[2])}
         with self._places() as places:
-            asked, depending = self._choose(places, [name for name in names if name[0] not in left])
+            asked, depending = self._choose(places, self._unsettled(places, [name for name in names if name[0] not in left]))
             above = {directory for passed in depending.values() for directory in passed}
             reasons = self._judge(places, [*asked, *(_Asked(path, True, places.of(path.parent)) for path in above)])
         left |= {path: reasons[path] for path, _, _ in asked if path in reasons and path not in depending}
@@ -198,6 +198,33 @@ class RuleBook:
                 asks_git=not self._git_is_missing,
                 signatures=signatures,
             )
+
+    def _unsettled(self, places: Places, names: Names) -> Names:
+        """Returns the names to which the listing of everything is no answer at once; to most files of a large tree it is.
+
+        A file that git lists, tracked or not ignored, stays where nothing but git has a say.
+        """
+        if not self._lists_all or self._include or self._exclude:
+            return names
+        found: list[tuple[RelPath, bool]] = []
+        directory, cut, listed = "/", 0, frozenset[str]()
+        for name in names:
+            path, is_directory = name
+            head = path.rpartition("/")[0]
+            if head != directory:
+                directory = head
+                cut, listed = self._listed(places.of(head or ROOT))
+            if is_directory or path[cut:] not in listed:
+                found.append(name)
+        return found
+
+    def _listed(self, place: Place) -> tuple[int, frozenset[str]]:
+        """Returns what git lists of a place's repository where nothing else has a say, and how much of a path to cut off for it."""
+        if place.top is None or self._git_is_missing or place.everywhere or place.untracked or place.rewindignore:
+            return 0, frozenset()
+        repository = self._repository(place.top)
+        repository.list_all()
+        return cut_of(place.top), repository.listed
 
     def _choose(self, places: Places, names: Names) -> tuple[list[_Asked], dict[RelPath, tuple[RelPath, ...]]]:
         """Returns what must be judged, and names that `include` brings back only if none of some directories above is left out."""

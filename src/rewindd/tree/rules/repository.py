@@ -42,7 +42,10 @@ class _Listing(NamedTuple):
 
 
 class Repository:
-    """One repository. `failed`: git could not say everything the last time; what it did not say is not left out."""
+    """One repository. `failed`: git could not say everything the last time; what it did not say is not left out.
+
+    `listed`: of `list_all`, what is tracked or not ignored, as paths from the repository's top; empty before.
+    """
 
     def __init__(self, root_path: str, top: RelPath) -> None:
         self.failed = False
@@ -50,6 +53,7 @@ class Repository:
         self._top = top
         self._cut = cut_of(top)
         self._listing: _Listing | None = None
+        self.listed: frozenset[str] = frozenset()
         self._is_listed = False
         self._remembered: dict[RelPath, tuple[bool, str]] = {}
         self._signatures: dict[str, Signature | None] = {}
@@ -63,10 +67,12 @@ class Repository:
         others = self._names("-o", "--exclude-standard")
         if tracked is not None and others is not None:
             self._listing = _Listing(tracked, others)
+            self.listed = tracked | others
 
     def forget(self) -> None:
         """Drops what was read and remembered."""
         self._listing = None
+        self.listed = frozenset()
         self._is_listed = False
         self._remembered.clear()
         self._signatures.clear()

@@ -1,0 +1,95 @@
+"""What the rules are to be asked about of what is known: where they changed, and where something else came to be under a known path."""
+
+import os
+from collections.abc import Iterable, Iterator, Set
+from stat import S_ISDIR
+
+from rewindd.errors import OutsideWorkspace
+from rewindd.model.log import IndexEntry
+from rewindd.model.versions import ABSENT, Absent, Directory, Unknown
+from rewindd.paths import ROOT, RelPath
+from rewindd.tree.look import Look
+from rewindd.tree.observation import Observation
+from rewindd.tree.sight import Sight
+
+#: A path, and whether it is a directory.
+Question = tuple[RelPath, bool]
+
+
+def known_below(sight: Sight, found: Observation, tops: Set[RelPath]) -> list[Question]:
+    """Returns the known paths below some directories that rules are about."""
+    gone = {seen.path for seen in found.changed if isinstance(seen.version, Absent)}
+    return [
+        (path, isinstance(entry.version, Directory))
+        for path, entry in sight.index.items()
+        if entry.signature is not None
+        and path not in gone
+        and path not in sight.left_out
+        and any(path != top and path.below(top) for top in tops)
+        and _is_ruled(sight, path)
+    ]
+
+
+def returned(sight: Sight, found: Observation) -> list[Question]:
+    """Returns the known paths at which something is that the rules were not asked about: it came back, or is of another kind."""
+    changed = {seen.path: seen for seen in found.changed if not isinstance(seen.version, Absent)}
+    return [
+        (path, isinstance(seen.version, Directory))
+        for path, seen in changed.items()
+        if path != ROOT and _is_to_be_judged(sight, seen, sight.index[path]) and _is_ruled(sight, path)
+    ]
+
+
+def left_with(left: dict[RelPath, str], names: Iterable[RelPath]) -> dict[RelPath, str]:
+    """Returns those of the names that are left out themselves, or are in a directory that is, each with the reason."""
+    found: dict[RelPath, str] = {}
+    for path in names:
+        above = path
+        while above != ROOT:
+            if above in left:
+                found[path] = left[above]
+                break
+            above = above.parent
+    return found
+
+
+def stays_out(sight: Sight, entry: IndexEntry) -> bool:
+    """True for a known path that a rule left out since, and that is still what it was then: it is not looked at."""
+    if entry.signature is not None or entry.path not in sight.left_out:
+        return False
+    return next((_is_ruled_out(sight, *name) for name in still_there(sight, None, [entry.path])), False)
+
+
+def still_there(sight: Sight, found: Observation | None, paths: Iterable[RelPath]) -> Iterator[Question]:
+    """Yields those of the paths, left out until now, at which something is; strikes the others."""
+    for path in paths:
+        if path in sight.index and sight.index[path].signature is not None:
+            continue  # somebody named it: it is captured whatever the rules say
+        try:
+            directory = sight.root.directory(path.parent)
+        except (OSError, OutsideWorkspace):
+            continue
+        try:
+            mode = os.stat(path.name, dir_fd=directory, follow_symlinks=False).st_mode
+        except OSError:
+            if found is not None:
+                found.struck.add(path)
+        else:
+            yield path, S_ISDIR(mode)
+
+
+def _is_ruled_out(sight: Sight, path: RelPath, is_directory: bool) -> bool:
+    reason = sight.left_out.still(path, is_directory)
+    return reason is not None and not sight.limits.is_limit(reason)
+
+
+def _is_to_be_judged(sight: Sight, seen: Look, known: IndexEntry) -> bool:
+    if isinstance(known.version, Unknown):
+        return seen.path in sight.left_out
+    return known.version == ABSENT or isinstance(known.version, Directory) != isinstance(seen.version, Directory)
+
+
+def _is_ruled(sight: Sight, path: RelPath) -> bool:
+    """True for a path that rules are about: it is known because all of its directory is, and nobody named it."""
+    above = sight.index.get(path.parent)
+    return above is not None and (above.covered is not None or path in sight.left_out) and not sight.limits.is_named(path)

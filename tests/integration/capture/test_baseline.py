@@ -1,0 +1,181 @@
+"""The first capture: what git cannot bring back first, in the background, ended and begun again without a file taken for new."""
+
+import os
+from pathlib import Path
+
+from rewindd.client.blocking_session import Session
+from rewindd.protocol import replies
+from rewindd.protocol.wire import Progress
+from support.yard import Yard, differing, photograph, until
+
+#: Files of a tree whose first capture takes long enough to come in between.
+MANY = 6000
+BYTES = 3000
+
+
+def fill(yard: Yard, count: int = MANY) -> None:
+    """So many files with contents of their own, in a directory each hundred."""
+    seed = os.urandom(BYTES // 2).hex()
+    for directory in range(count // 100):
+        (yard.root / f"d{directory}").mkdir()
+        for number in range(100):
+            (yard.root / f"d{directory}/file{number}").write_text(f"{directory} {number} {seed}")
+
+
+def missing(session: Session, made: replies.Summary) -> list[str]:
+    """What a checkpoint does not hold."""
+    return [str(one.path) for one in session.load(made.id).incomplete]
+
+
+def read_bytes(yard: Yard) -> int:
+    """How many bytes the daemon has read in all (proc_pid_io(5): rchar)."""
+    lines = Path(f"/proc/{yard.daemon.pid}/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("rchar:"))
+
+
+def kill_in_the_middle(yard: Yard, session: Session) -> set[str]:
+    """Ends the daemon when a part is captured and a part is not; returns what was not."""
+    left: list[str] = []
+
+    def is_between() -> bool:
+        left[:] = missing(session, session.save(wait=False))
+        return left != ["."] and 0 < len(left) < MANY * 0.7
+
+    until(is_between)
+    yard.daemon.kill()
+    return set(left)
+
+
+def test_important_things_first(repository: Yard) -> None:
+    """Untracked and modified files before all that git has, and of these the newest before the older."""
+    yard = repository
+    fill(yard)
+    yard.git("add", "-A")
+    yard.git("commit", "-q", "-m", "x")
+    for directory in range(MANY // 100):
+        os.utime(yard.root / f"d{directory}/file7", (1_000_000_000 + directory, 1_000_000_000 + directory))
+    yard.git("update-index", "-q", "--refresh", check=False)
+    important = {"d0/untracked", "d5/file5", "d59/file99"}
+    yard.write("d0/untracked", "not in git\n")
+    yard.write("d5/file5", "modified\n")
+    yard.write("d59/file99", "modified, and old\n")
+    os.utime(yard.root / "d59/file99", (1_000_000_000, 1_000_000_000))
+    old = {f"d{directory}/file7" for directory in range(MANY // 100)}
+    with yard.session() as session:
+        seen: list[set[str]] = []
+        while not seen or seen[-1]:
+            seen.append(set(missing(session, session.save(wait=False))))
+        partly = [left for left in seen if left and left != {"."} and len(left) < MANY]
+        assert partly, [len(left) for left in seen]
+        assert not any(important & left for left in partly)
+        half = [left for left in partly if len(left) < MANY - 200]
+        assert all(old <= left or len(left) <= len(old) for left in half[:1])
+
+
+def test_a_save_waits_and_is_told(yard: Yard) -> None:
+    """A save waits for the first capture, is told how far it is, and then holds everything; `wait=False` says what it does not hold."""
+    fill(yard)
+    told: list[Progress] = []
+    with yard.session() as session:
+        early = session.save(wait=False)
+        assert early.incomplete.count > 0
+        assert {one.reason for one in early.incomplete.first} == {"not captured yet"}
+        made = session.save(progress=told.append)
+        assert made.incomplete.count == 0
+        assert yard.listed(session, made.id) == yard.disk()
+        assert {one.what for one in told} == {"baseline"}
+        assert [one.done for one in told] == sorted(one.done for one in told)
+        info = yard.info()
+        assert (info.baseline.state, info.baseline.done) == ("complete", MANY + MANY // 100)
+
+
+def test_what_is_asked_for_meanwhile(yard: Yard) -> None:
+    """A snapshot goes before the first capture, and keeps what is there; what the agent makes meanwhile is its own, what it changes
+    before it was captured is kept as it was found."""
+    fill(yard)
+    with yard.session(attribution="sole") as session:
+        kept = session.snapshot("d59/file3")
+        assert [one.path for one in kept.snapshots] == ["d59/file3"]
+        before = (yard.root / "d59/file3").read_text()
+        made = session.save(wait=False)
+        assert made.incomplete.count > 0, "the first capture was over too soon for this test"
+        yard.write("d59/file3", "edited\n")
+        yard.write("d58/new", "the agent's\n")
+        yard.write("brand/new", "the agent's\n")
+        yard.write("d57/file4", "edited\n")
+        done = session.save()
+        assert yard.listed(session, done.id) == yard.disk()
+        result = session.rewind(made.id, restore="files")
+        assert (yard.root / "d59/file3").read_text() == before
+        assert (yard.root / "d57/file4").exists()
+        assert set(result.removed) <= {"d58/new", "brand/new", "brand"}
+        assert not {"d58/new", "brand/new"} & set(photograph(yard.root)) or made.incomplete.first[0].path == "."
+
+
+def test_killed_in_the_middle(yard: Yard) -> None:
+    """The next daemon completes it, reads only what the first had not, and takes nothing for new that was there before."""
+    fill(yard)
+    before = photograph(yard.root)
+    with yard.session(session_id=f"killed-{yard.root.name}", attribution="sole") as session:
+        left = kill_in_the_middle(yard, session)
+        yard.daemon.start(env=yard.env)
+        first = session.save()
+        assert first.incomplete.count == 0
+        assert yard.listed(session, first.id) == yard.disk()
+        read = read_bytes(yard)
+        yard.write("d1/new", "1\n")
+        session.save()
+        result = session.rewind(first.id, restore="files")
+        assert list(result.removed) == ["d1/new"]
+        start = session.list()[0]
+        result = session.rewind(start.id, restore="files", before=True, also="external")
+        assert list(result.removed) == []
+        assert not differing(before, photograph(yard.root))
+        yard.restart()
+        session.save()
+        assert read - read_bytes(yard) < (len(left) + MANY * 0.15) * BYTES, "the rest of what it read is what any daemon reads"
+
+
+def test_changed_while_no_daemon_ran(yard: Yard) -> None:
+    """What changes between two daemons, in the middle of the first capture and after it, is seen, and is nobody's."""
+    fill(yard)
+    with yard.session(session_id=f"between-{yard.root.name}") as session:
+        kill_in_the_middle(yard, session)
+        yard.write("d0/file0", "changed\n")
+        yard.write("d0/made", "made\n")
+        yard.shell("rm d0/file1 d59/file1; rm -r d30; mv d31 d31moved")
+        yard.daemon.start(env=yard.env)
+        made = session.save()
+        assert made.incomplete.count == 0
+        assert yard.listed(session, made.id) == yard.disk()
+        yard.daemon.stop()
+        yard.write("d0/file0", "changed again\n")
+        yard.write("d0/made too", "made\n")
+        yard.shell("rm -r d32")
+        yard.daemon.start(env=yard.env)
+        made = session.save()
+        assert yard.listed(session, made.id) == yard.disk()
+        assert {one.session_id for one in yard.log(session, "d0/made too")} == {None}
+        session.restore("d32")
+        assert len(list((yard.root / "d32").iterdir())) == 100
+
+
+def test_only_what_moved_is_read(yard: Yard) -> None:
+    """A second session and another daemon look at every file, and read only those that changed."""
+    fill(yard)
+    with yard.session(session_id=f"first-{yard.root.name}") as session:
+        session.save()
+    before = read_bytes(yard)
+    yard.write("d3/file3", "x" * 5000)
+    with yard.session(session_id=f"second-{yard.root.name}") as session:
+        made = session.save()
+        assert yard.listed(session, made.id) == yard.disk()
+        assert read_bytes(yard) - before < MANY * BYTES / 5
+    yard.restart()
+    with yard.session(session_id=f"third-{yard.root.name}") as session:
+        before = read_bytes(yard)
+        yard.write("d3/file4", "x" * 5000)
+        made = session.save()
+        assert made.incomplete.count == 0
+        assert yard.listed(session, made.id) == yard.disk()
+        assert read_bytes(yard) - before < MANY * BYTES / 5

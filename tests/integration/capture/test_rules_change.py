@@ -1,0 +1,245 @@
+"""Rules that change: what they let in is first seen, what they leave out is forgotten, and no rewind touches a file for it."""
+
+from pathlib import Path
+
+import pytest
+
+from rewindd.client.blocking_session import Session
+from rewindd.paths import FsText
+from rewindd.protocol import replies, requests
+from support.daemon import RealDaemon
+from support.yard import Yard, differing, photograph
+
+
+def capture(yard: Yard, session: Session) -> replies.CaptureInfo:
+    """What `capture` lists."""
+    with yard.client() as client:
+        return client.ask(requests.ListCapture(directory=FsText(str(yard.root))), replies.CaptureInfo)
+
+
+def left_out(yard: Yard, session: Session) -> dict[str, str]:
+    """What `capture` says is left out, and why."""
+    return {str(one.path): one.reason for one in capture(yard, session).left_out}
+
+
+def nothing_moves(yard: Yard, session: Session, position: str, *, but: tuple[str, ...] = (), captured: tuple[str, ...] = ()) -> None:
+    """No rewind to the position touches any file but these, and in the workspace's scope what was captured then and is now."""
+    for scope in ("session", "workspace"):
+        before = photograph(yard.root)
+        result = session.rewind(position, scope=scope, restore="files", also="external", across_head=True)
+        after = photograph(yard.root)
+        assert set(differing(before, after)) <= {*but, *(captured if scope == "workspace" else ())}, (scope, result)
+        if result.operation_id is not None:
+            session.undo()
+        assert not differing(before, photograph(yard.root))
+
+
+def test_left_out_from_now_on(repository: Yard) -> None:
+    """A rule that leaves out what is captured: it is listed with the reason, stays as it is, and stays out however it changes."""
+    yard = repository
+    yard.write("notes.txt", "1\n")
+    yard.write("data/big.bin", "1\n")
+    with yard.session() as session:
+        first = session.save("first")
+        yard.write(".gitignore", "data/\nnotes.txt\n")
+        second = session.save("second")
+        assert set(yard.listed(session, first.id)) == {"notes.txt", "data", "data/big.bin"}
+        assert set(left_out(yard, session)) == {"data", "data/big.bin", "notes.txt"}
+        yard.write("notes.txt", "2\n")
+        yard.write("data/big.bin", "2\n")
+        yard.write("data/another", "2\n")
+        third = session.save("third")
+        for made in (second, third):
+            assert yard.listed(session, made.id) == yard.disk()
+        assert set(left_out(yard, session)) == {"data", "data/big.bin", "notes.txt"}
+        nothing_moves(yard, session, second.id)
+        nothing_moves(yard, session, first.id, but=(".gitignore",))
+
+
+def test_let_in_from_now_on(repository: Yard) -> None:
+    """A rule that goes: what it had left out is captured, first seen and nobody's, and no rewind removes or reverts it."""
+    yard = repository
+    yard.write(".gitignore", "*.env\ndata/\n")
+    yard.write("local.env", "secret\n")
+    yard.write("data/deep/big.bin", "1\n")
+    with yard.session(attribution="sole") as session:
+        first = session.save("first")
+        assert set(left_out(yard, session)) == {"local.env", "data"}
+        yard.write(".gitignore", "")
+        second = session.save("second")
+        assert yard.listed(session, second.id) == yard.disk()
+        assert {one.source for one in yard.log(session, "local.env")} == {"first-seen"}
+        assert left_out(yard, session) == {}
+        nothing_moves(yard, session, first.id, but=(".gitignore",))
+        session.pending()  # the rules came back with the last undo; what they let in is seen from here on
+        yard.write("local.env", "another\n")
+        third = session.save("third")
+        assert yard.listed(session, third.id) == yard.disk()
+        result = session.rewind(second.id, restore="files")
+        assert list(result.restored) == ["local.env"]
+        assert (yard.root / "local.env").read_text() == "secret\n"
+
+
+def test_made_while_ignored_and_let_in_by_the_same_burst(repository: Yard) -> None:
+    """Nobody knows since when a file is there that was left out until now: the session's rewind never removes it."""
+    yard = repository
+    yard.write(".gitignore", "*.env\n")
+    with yard.session(attribution="sole") as session:
+        first = session.save("first")
+        yard.write("made.env", "secret\n")
+        yard.write("sub/made.env", "secret\n")
+        yard.write(".gitignore", "")
+        yard.write("made.txt", "new\n")
+        made = session.save("second")
+        assert yard.listed(session, made.id) == yard.disk()
+        result = session.rewind(first.id, restore="files")
+        assert set(result.removed) == {"made.txt"} | ({"sub"} & set(result.removed))
+        assert (yard.root / "made.env").read_text() == "secret\n"
+        assert (yard.root / "sub/made.env").read_text() == "secret\n"
+
+
+def test_a_rewind_changes_the_rules(repository: Yard) -> None:
+    """A rewind that brings back a rule file, or takes one away: the rules are asked again, and no other file moves, there and back."""
+    yard = repository
+    yard.write(".gitignore", "one.txt\n")
+    yard.write("one.txt", "1\n")
+    yard.write("two.txt", "2\n")
+    with yard.session(attribution="sole") as session:
+        first = session.save("first")
+        yard.write(".gitignore", "two.txt\n")
+        second = session.save("second")
+        assert set(left_out(yard, session)) == {"two.txt"}
+        for position, out in ((first, "one.txt"), (second, "two.txt"), (first, "one.txt")):
+            result = session.rewind(position.id, restore="files")
+            assert list(result.restored) == [".gitignore"]
+            now = session.save()
+            assert set(left_out(yard, session)) == {out}
+            assert yard.listed(session, now.id) == yard.disk()
+        assert (yard.root / "one.txt").read_text() == "1\n"
+        assert (yard.root / "two.txt").read_text() == "2\n"
+
+
+@pytest.mark.parametrize("source", ["info/exclude", "core.excludesFile"])
+def test_rules_outside_the_tree(repository: Yard, source: str) -> None:
+    """A source that is no captured file: it is noticed by the next request, in both directions, and no rewind moves a file for it."""
+    yard = repository
+    if source == "core.excludesFile":
+        file = yard.root.parent / f"{yard.root.name}.excludes"
+        file.write_text("")
+        yard.git("config", "core.excludesFile", str(file))
+    else:
+        file = yard.root / ".git" / source
+    yard.write("a.tmp", "1\n")
+    with yard.session() as session:
+        first = session.save("first")
+        file.write_text("*.tmp\n")
+        second = session.save("second")
+        assert set(left_out(yard, session)) == {"a.tmp"}
+        yard.write("a.tmp", "2\n")
+        nothing_moves(yard, session, first.id)
+        file.write_text("# nothing\n")
+        third = session.save("third")
+        assert left_out(yard, session) == {}
+        assert yard.listed(session, third.id) == yard.disk()
+        nothing_moves(yard, session, first.id, captured=("a.tmp",))
+        nothing_moves(yard, session, second.id)
+
+
+def test_rewindignore(yard: Yard) -> None:
+    """`.rewindignore` does the same where there is no git."""
+    yard.write("a.tmp", "1\n")
+    yard.write("sub/b.tmp", "1\n")
+    with yard.session() as session:
+        first = session.save("first")
+        yard.write("sub/.rewindignore", "*.tmp\n")
+        session.save("second")
+        assert set(left_out(yard, session)) == {"sub/b.tmp"}
+        yard.write("sub/b.tmp", "2\n")
+        nothing_moves(yard, session, first.id, but=("sub/.rewindignore",))
+        (yard.root / "sub/.rewindignore").unlink()
+        last = session.save("third")
+        assert left_out(yard, session) == {}
+        assert yard.listed(session, last.id) == yard.disk()
+        nothing_moves(yard, session, first.id, captured=("sub/b.tmp",))
+
+
+def test_what_a_name_is_now_counts(repository: Yard) -> None:
+    """A rule about directories leaves a file of that name in, and the directory out again when it comes back."""
+    yard = repository
+    yard.write(".gitignore", "build/\n")
+    yard.write("build/out", "1\n")
+    with yard.session() as session:
+        session.save()
+        yard.shell("rm -r build; echo a file > build")
+        as_file = session.save()
+        assert yard.listed(session, as_file.id) == yard.disk()
+        assert "build" in yard.disk()
+        yard.shell("rm build; mkdir build; echo 2 > build/out; echo 3 > build/more")
+        again = session.save()
+        assert "build" not in yard.disk()
+        assert yard.listed(session, again.id) == yard.disk()
+        yard.shell("rm -r build; echo a file again > build")
+        last = session.save()
+        assert yard.listed(session, last.id) == yard.disk()
+
+
+def test_changed_and_left_out_at_once(repository: Yard) -> None:
+    """A file that changes in the burst that leaves it out: what it was before is kept, and the log's rows follow on each other."""
+    yard = repository
+    yard.write("notes.txt", "1\n")
+    with yard.session() as session:
+        first = session.save()
+        yard.write("notes.txt", "2\n")
+        yard.write(".gitignore", "notes.txt\n")
+        session.save()
+        yard.write(".gitignore", "")
+        last = session.save()
+        assert yard.listed(session, last.id) == yard.disk()
+        assert session.show(first.id, "notes.txt").content == b"1\n"
+        assert session.show(last.id, "notes.txt").content == b"2\n"
+
+
+class TestConfigured:
+    """`[capture]` in the daemon's configuration."""
+
+    CONFIG = "[capture]\nmax_file_bytes = 1000\nmax_files = 40\nexclude = ['*.secret']\ninclude = ['.env']\n"
+
+    def test_limits_include_and_exclude(self, tmp_path_factory: pytest.TempPathFactory, home: Path, env: dict[str, str]) -> None:
+        """What is too large, too much, or excluded is listed with the reason; what is included is captured though git ignores it."""
+        daemon = RealDaemon(tmp_path_factory.mktemp("configured").resolve())
+        (daemon.directory / "config" / "rewindd").mkdir()
+        (daemon.directory / "config" / "rewindd" / "config.toml").write_text(self.CONFIG)
+        yard = Yard(daemon, daemon.directory / "yard", home, env)
+        yard.root.mkdir()
+        yard.git("init", "-q")
+        yard.write(".gitignore", ".env\n")
+        yard.write(".env", "KEY=1\n")
+        yard.write("my.secret", "1\n")
+        yard.write("large", bytes(1001))
+        try:
+            daemon.start(env=env)
+            with yard.session() as session:
+                first = session.save()
+                assert first.incomplete.count == 0
+                assert set(yard.listed(session, first.id)) == {".gitignore", ".env"}
+                left = left_out(yard, session)
+                assert set(left) == {"my.secret", "large"}
+                assert "max_file_bytes" in left["large"]
+                yard.write("large", bytes(999))
+                yard.write(".env", "KEY=2\n")
+                second = session.save()
+                assert set(yard.listed(session, second.id)) == {".gitignore", ".env", "large"}
+                for number in range(50):
+                    yard.write(f"many{number:02}", "x")
+                third = session.save()
+                assert len([one for one in yard.listed(session, third.id).values() if one[0] == "file"]) <= 40
+                assert any("max_files" in reason for reason in left_out(yard, session).values())
+                yard.write("large", bytes(2000))
+                session.save()
+                nothing_moves(yard, session, third.id)
+                result = session.rewind(first.id, scope="workspace", restore="files")
+                assert (yard.root / ".env").read_text() == "KEY=1\n"
+                assert (yard.root / "large").stat().st_size in (999, 2000), result
+            daemon.stop()
+        finally:
+            daemon.kill()
