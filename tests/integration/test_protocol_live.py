@@ -195,7 +195,7 @@ def test_errors(peer: Peer, tree: Path) -> None:
         ("bad-request", "session.open", {"directory": here, "session_id": ""}),
         ("bad-request", "session.open", {"directory": here, "parent": ""}),
         ("bad-request", "session.show", {"session": ""}),
-        ("bad-request", "session.open", {"directory": here, "capture": "workspace"}),
+        ("bad-request", "session.open", {"directory": here, "capture": "everything"}),
         ("bad-request", "snapshot", {"session": "wrong", "paths": []}),
         ("bad-request", "snapshot", {"session": "wrong", "paths": [b"a\0b"]}),
         ("bad-request", "list", {"session": "wrong", "limit": 0}),

@@ -10,16 +10,17 @@ from support.yard import Yard
 
 #: Names that trip up who takes them for text, for lines, for options or for patterns.
 ODD_NAMES = ("two words", "line\nbreak", "caf\udce9", "-rf", "*.log?", "a:b", "'quoted\"", "ünï", "\x7fdel", "tab\t", "[x]", "a\\b", "!no")
-#: As npm makes them: packages with directories in directories, thousands of small files.
-PACKAGES, PACKAGE_DIRECTORIES = 60, 4
+#: A package as npm makes it: directories with small files.
+PACKAGE_DIRECTORIES, PACKAGE_FILES = 4, 12
 
 
 class Bursts:
     """A repository of some hundred files with two branches, and what can be done to it. Everything follows from the seed."""
 
-    def __init__(self, yard: Yard, seed: int) -> None:
+    def __init__(self, yard: Yard, seed: int, *, packages: int) -> None:
         self.yard, self.root = yard, yard.root
         self.random = random.Random(seed)
+        self._packages = packages
         self._number = 0
         #: What was done, for the one who reads of a failure.
         self.done: list[str] = []
@@ -233,11 +234,11 @@ class Bursts:
         top = self.root / "packages"
         if top.exists():
             shutil.rmtree(top)
-        for package in range(PACKAGES):
+        for package in range(self._packages):
             for inner in range(PACKAGE_DIRECTORIES):
                 place = top / f"package{package}" / "lib" / f"inner{inner}"
                 place.mkdir(parents=True)
-                for number in range(12):
+                for number in range(PACKAGE_FILES):
                     (place / f"{number}.js").write_bytes(b"module.exports = %d\n" % (package * number))
 
     # ---- where

@@ -53,7 +53,7 @@ class Tending:
     def finish(self, label: str | None) -> None:
         """Closes the window and saves. Raises RewinddError where it cannot."""
         self._client.ask(CloseWindow(session=self._session, window=self._window), Changes)
-        self._save(label)
+        self._save(label, wait=True)
 
     def _look(self) -> None:
         """A daemon that started anew knows no window."""
@@ -64,7 +64,7 @@ class Tending:
             self._seen, self._changed_at_s = newest, self._now_s()
         elif newest != self._kept and self._now_s() - self._changed_at_s >= QUIET_S:
             if self._client.ask(ListPending(session=self._session), Changes).changes:
-                self._save(None)
+                self._save(None, wait=False)
             # Not what is newest after the save: what came in between is not in it.
             self._kept = newest
 
@@ -79,5 +79,5 @@ class Tending:
         edits = self._client.ask(ReadLog(session=self._session, limit=1), Edits).edits
         return edits[-1].seq if edits else 0
 
-    def _save(self, label: str | None) -> None:
-        self.saved.append(self._client.ask(Save(session=self._session, label=label), Saved).checkpoint.id)
+    def _save(self, label: str | None, *, wait: bool) -> None:
+        self.saved.append(self._client.ask(Save(session=self._session, label=label, wait=wait), Saved).checkpoint.id)

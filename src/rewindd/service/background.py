@@ -10,7 +10,7 @@ from time import monotonic
 import anyio
 
 from rewindd.errors import RewinddError
-from rewindd.model.session import Baseline
+from rewindd.model.session import Baseline, Capture
 from rewindd.service import baseline, noticing
 from rewindd.service.locking import locked
 from rewindd.service.observing import observe_dirt
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 async def watch(state: State) -> None:
     """Looks at what changes in the workspaces that are captured, until it is cancelled."""
     rounds = _Rounds(state)
+    await _load(state)
     while True:
         next_s = rounds.start_due(monotonic())
         with anyio.move_on_after(None if next_s is None else max(next_s - monotonic(), 0)) as scope:
@@ -42,6 +43,12 @@ async def watch(state: State) -> None:
             await _event(state)
         await noticing.drain(state)
         await anyio.sleep(GATHER_S)
+
+
+async def _load(state: State) -> None:
+    """Takes up the workspaces in which somebody is at work: what changed before the daemon's start is looked at first."""
+    for workspace in {session.workspace for session in state.active() if session.capture is Capture.WORKSPACE}:
+        await state.tree(workspace)
 
 
 async def _event(state: State) -> None:
@@ -98,6 +105,7 @@ class _Rounds:
     async def _look_at(self, tree: Tree) -> None:
         state, now_s = self._state, monotonic()
         baseline.begin(state, tree)
+        noticing.watch(state, tree)
         scanned_s = self._scanned_s[tree.workspace.id]
         if tree.watch is None:
             self._scanned_s[tree.workspace.id] = now_s

@@ -57,7 +57,7 @@ def begin(state: State, tree: Tree) -> None:
     before = tree.first
     if tree.workspace.baseline is not Baseline.RUNNING or (before is not None and not before.finished.is_set()):
         return
-    tree.first = FirstCapture(missing=before.missing if before is not None else {})
+    tree.first = FirstCapture(missing=before.missing, trouble=before.trouble) if before is not None else FirstCapture()
     state.meanwhile(lambda: _run(state, tree))
 
 
@@ -101,8 +101,10 @@ async def _run(state: State, tree: Tree) -> None:
     try:
         await _capture(state, tree, first)
     except* (RewinddError, OSError) as exc:
-        why = exc.exceptions[0]
-        log.warning("the first capture of workspace %s ended: %s; the next request begins it again", tree.workspace.id, why)
+        why = str(exc.exceptions[0])
+        level = logging.DEBUG if why == first.trouble else logging.WARNING
+        log.log(level, "the first capture of workspace %s ended: %s; it begins again with the next look", tree.workspace.id, why)
+        first.trouble = why
     finally:
         first.finished.set()
 

@@ -213,7 +213,10 @@ def _arrivals(state: State, tree: Tree, seen: Observation) -> list[Change]:
     """
     changes: list[Change] = []
     for one in seen.new:
-        covered = (tree.position if one.since is None else one.since) if one.path in seen.listed else None
+        if isinstance(one.version, Directory):
+            covered = (tree.position if one.since is None else one.since) if one.path in seen.listed else None
+        else:
+            covered = one.since  # nothing was below it then, should a directory take its place
         entry = IndexEntry(path=one.path, version=one.version, signature=one.signature, since=0, covered=covered)
         changes.append(arrival(state, tree, entry, one.since))
     return changes

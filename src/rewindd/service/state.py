@@ -44,13 +44,15 @@ RUNTIME_NAME = "rewindd"
 class FirstCapture:
     """How far the first capture of a workspace is. `total` 0: what there is, is not known yet.
 
-    `missing`: what is known to be there and was not captured yet. `finished` is set when it is complete or was given up.
+    `missing`: what is known to be there and was not captured yet. `finished` is set when it is complete or was given up,
+    because of `trouble`.
     """
 
     done: int = 0
     total: int = 0
     missing: dict[RelPath, None] = field(default_factory=dict)
     finished: anyio.Event = field(default_factory=anyio.Event)
+    trouble: str | None = None
 
 
 class Room(NamedTuple):

@@ -7,6 +7,7 @@ watched before it is looked into, so that nothing happens between the look and t
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import closing
 from dataclasses import replace
 from stat import S_ISDIR
 
@@ -37,7 +38,8 @@ def observe(sight: Sight, wanted: Wanted) -> Observation:
     Raises:
         StoreError: the sink's.
     """
-    return _Observer(sight).observe(wanted)
+    with closing(Whereabouts(sight.root)) as whereabouts:
+        return _Observer(sight, whereabouts).observe(wanted)
 
 
 #: A name to be admitted: whether it is a directory, and since when it was absent.
@@ -48,7 +50,7 @@ _Directories = list[tuple[RelPath, int | None]]
 class _Observer:
     """One observation under way; used once."""
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: Sight, whereabouts: Whereabouts) -> None:
         self._root: Root = sight.root
         self._index: Index = sight.index
         self._left_out: LeftOut = sight.left_out
@@ -58,7 +60,7 @@ class _Observer:
         self._sight = sight
         self._found = Observation()
         self._room_bytes = KEEP_BYTES
-        self._whereabouts = Whereabouts(sight.root)
+        self._whereabouts = whereabouts
         self._unsure: set[RelPath] = set()
 
     def observe(self, wanted: Wanted) -> Observation:

@@ -1,15 +1,15 @@
 """The first capture: what git cannot bring back first, in the background, ended and begun again without a file taken for new."""
 
 import os
-from pathlib import Path
 
 from rewindd.client.blocking_session import Session
 from rewindd.protocol import replies
 from rewindd.protocol.wire import Progress
+from support.openings import openings
 from support.yard import Yard, differing, photograph, until
 
 #: Files of a tree whose first capture takes long enough to come in between.
-MANY = 6000
+MANY = 4000
 BYTES = 3000
 
 
@@ -25,12 +25,6 @@ def fill(yard: Yard, count: int = MANY) -> None:
 def missing(session: Session, made: replies.Summary) -> list[str]:
     """What a checkpoint does not hold."""
     return [str(one.path) for one in session.load(made.id).incomplete]
-
-
-def read_bytes(yard: Yard) -> int:
-    """How many bytes the daemon has read in all (proc_pid_io(5): rchar)."""
-    lines = Path(f"/proc/{yard.daemon.pid}/io").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("rchar:"))
 
 
 def kill_in_the_middle(yard: Yard, session: Session) -> set[str]:
@@ -55,11 +49,11 @@ def test_important_things_first(repository: Yard) -> None:
     for directory in range(MANY // 100):
         os.utime(yard.root / f"d{directory}/file7", (1_000_000_000 + directory, 1_000_000_000 + directory))
     yard.git("update-index", "-q", "--refresh", check=False)
-    important = {"d0/untracked", "d5/file5", "d59/file99"}
+    important = {"d0/untracked", "d5/file5", "d39/file99"}
     yard.write("d0/untracked", "not in git\n")
     yard.write("d5/file5", "modified\n")
-    yard.write("d59/file99", "modified, and old\n")
-    os.utime(yard.root / "d59/file99", (1_000_000_000, 1_000_000_000))
+    yard.write("d39/file99", "modified, and old\n")
+    os.utime(yard.root / "d39/file99", (1_000_000_000, 1_000_000_000))
     old = {f"d{directory}/file7" for directory in range(MANY // 100)}
     with yard.session() as session:
         seen: list[set[str]] = []
@@ -83,10 +77,10 @@ def test_a_save_waits_and_is_told(yard: Yard) -> None:
         made = session.save(progress=told.append)
         assert made.incomplete.count == 0
         assert yard.listed(session, made.id) == yard.disk()
-        assert {one.what for one in told} == {"baseline"}
+        assert {one.what for one in told} <= {"baseline"}
         assert [one.done for one in told] == sorted(one.done for one in told)
         info = yard.info()
-        assert (info.baseline.state, info.baseline.done) == ("complete", MANY + MANY // 100)
+        assert (info.baseline.state, info.baseline.done) == ("complete", MANY)
 
 
 def test_what_is_asked_for_meanwhile(yard: Yard) -> None:
@@ -94,22 +88,22 @@ def test_what_is_asked_for_meanwhile(yard: Yard) -> None:
     before it was captured is kept as it was found."""
     fill(yard)
     with yard.session(attribution="sole") as session:
-        kept = session.snapshot("d59/file3")
-        assert [one.path for one in kept.snapshots] == ["d59/file3"]
-        before = (yard.root / "d59/file3").read_text()
+        kept = session.snapshot("d39/file3")
+        assert [one.path for one in kept.snapshots] == ["d39/file3"]
+        before = (yard.root / "d39/file3").read_text()
         made = session.save(wait=False)
         assert made.incomplete.count > 0, "the first capture was over too soon for this test"
-        yard.write("d59/file3", "edited\n")
-        yard.write("d58/new", "the agent's\n")
+        yard.write("d39/file3", "edited\n")
+        yard.write("d38/new", "the agent's\n")
         yard.write("brand/new", "the agent's\n")
-        yard.write("d57/file4", "edited\n")
+        yard.write("d37/file4", "edited\n")
         done = session.save()
         assert yard.listed(session, done.id) == yard.disk()
         result = session.rewind(made.id, restore="files")
-        assert (yard.root / "d59/file3").read_text() == before
-        assert (yard.root / "d57/file4").exists()
-        assert set(result.removed) <= {"d58/new", "brand/new", "brand"}
-        assert not {"d58/new", "brand/new"} & set(photograph(yard.root)) or made.incomplete.first[0].path == "."
+        assert (yard.root / "d39/file3").read_text() == before
+        assert (yard.root / "d37/file4").exists()
+        assert set(result.removed) <= {"d38/new", "brand/new", "brand"}
+        assert not {"d38/new", "brand/new"} & set(photograph(yard.root)) or made.incomplete.first[0].path == "."
 
 
 def test_killed_in_the_middle(yard: Yard) -> None:
@@ -118,11 +112,12 @@ def test_killed_in_the_middle(yard: Yard) -> None:
     before = photograph(yard.root)
     with yard.session(session_id=f"killed-{yard.root.name}", attribution="sole") as session:
         left = kill_in_the_middle(yard, session)
-        yard.daemon.start(env=yard.env)
-        first = session.save()
+        with openings(yard.root) as opened:
+            yard.daemon.start(env=yard.env)
+            first = session.save()
+            assert set(map(str, opened.files())) <= {str(yard.root / path) for path in left}
         assert first.incomplete.count == 0
         assert yard.listed(session, first.id) == yard.disk()
-        read = read_bytes(yard)
         yard.write("d1/new", "1\n")
         session.save()
         result = session.rewind(first.id, restore="files")
@@ -131,9 +126,6 @@ def test_killed_in_the_middle(yard: Yard) -> None:
         result = session.rewind(start.id, restore="files", before=True, also="external")
         assert list(result.removed) == []
         assert not differing(before, photograph(yard.root))
-        yard.restart()
-        session.save()
-        assert read - read_bytes(yard) < (len(left) + MANY * 0.15) * BYTES, "the rest of what it read is what any daemon reads"
 
 
 def test_changed_while_no_daemon_ran(yard: Yard) -> None:
@@ -143,7 +135,7 @@ def test_changed_while_no_daemon_ran(yard: Yard) -> None:
         kill_in_the_middle(yard, session)
         yard.write("d0/file0", "changed\n")
         yard.write("d0/made", "made\n")
-        yard.shell("rm d0/file1 d59/file1; rm -r d30; mv d31 d31moved")
+        yard.shell("rm d0/file1 d39/file1; rm -r d30; mv d31 d31moved")
         yard.daemon.start(env=yard.env)
         made = session.save()
         assert made.incomplete.count == 0
@@ -161,21 +153,22 @@ def test_changed_while_no_daemon_ran(yard: Yard) -> None:
 
 
 def test_only_what_moved_is_read(yard: Yard) -> None:
-    """A second session and another daemon look at every file, and read only those that changed."""
+    """A second session and another daemon look at every file, and open only those that changed."""
     fill(yard)
     with yard.session(session_id=f"first-{yard.root.name}") as session:
         session.save()
-    before = read_bytes(yard)
-    yard.write("d3/file3", "x" * 5000)
-    with yard.session(session_id=f"second-{yard.root.name}") as session:
-        made = session.save()
-        assert yard.listed(session, made.id) == yard.disk()
-        assert read_bytes(yard) - before < MANY * BYTES / 5
     yard.restart()
-    with yard.session(session_id=f"third-{yard.root.name}") as session:
-        before = read_bytes(yard)
+    with openings(yard.root) as opened:
+        yard.write("d3/file3", "x" * 5000)
+        opened.files()
+        with yard.session(session_id=f"second-{yard.root.name}") as session:
+            made = session.save()
+            assert set(opened.files()) == {yard.root / "d3/file3"}
+            assert yard.listed(session, made.id) == yard.disk()
+        yard.restart()
         yard.write("d3/file4", "x" * 5000)
-        made = session.save()
-        assert made.incomplete.count == 0
-        assert yard.listed(session, made.id) == yard.disk()
-        assert read_bytes(yard) - before < MANY * BYTES / 5
+        opened.files()
+        with yard.session(session_id=f"third-{yard.root.name}") as session:
+            made = session.save()
+            assert set(opened.files()) <= {yard.root / "d3/file3", yard.root / "d3/file4"}
+            assert yard.listed(session, made.id) == yard.disk()

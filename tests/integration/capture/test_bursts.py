@@ -11,8 +11,9 @@ from rewindd.client.blocking_session import Session
 from support.bursts import Bursts
 from support.yard import Picture, Yard, differing, photograph
 
-#: Bursts of one run, and among how many of them one brings thousands of files.
+#: Bursts of one run, and how many packages one in ten of them brings; 60 have 2,880 files in 420 directories.
 SHORT, LONG = 12, 200
+FEW_PACKAGES, MANY_PACKAGES = 10, 60
 NPM_EVERY = 10
 #: More than `fs.inotify.max_queued_events`, with two events or more of each.
 FLOOD = 9000
@@ -62,7 +63,7 @@ def flood(yard: Yard) -> None:
 
 def run(yard: Yard, session: Session, seed: int, count: int, to: Path, *, overflow: bool = False) -> None:
     """So many bursts, then through all of them and back."""
-    bursts = Bursts(yard, seed)
+    bursts = Bursts(yard, seed, packages=MANY_PACKAGES if count == LONG else FEW_PACKAGES)
     session.save()
     moments: list[tuple[str, Picture]] = []
     for number in range(count):
@@ -75,7 +76,7 @@ def run(yard: Yard, session: Session, seed: int, count: int, to: Path, *, overfl
     check_written(yard, session, *moments[-1], to / "last")
     for position, expected in reversed(moments[:-1]):
         go_to(yard, session, position, expected)
-    order = random.Random(seed).sample(moments, k=min(len(moments), 8))
+    order = random.Random(seed).sample(moments, k=max(len(moments) // 20, 3))
     for position, expected in [*order, moments[0], moments[-1]]:
         go_to(yard, session, position, expected)
     check_written(yard, session, *moments[0], to / "first")
@@ -106,3 +107,16 @@ def test_many_bursts_beside_a_queue_that_runs_over(yard: Yard, tmp_path: Path, w
     yard.git("init", "-q")
     with yard.session() as session:
         run(yard, session, 21, LONG if watching else SHORT, tmp_path, overflow=True)
+
+
+def test_a_new_file_that_became_a_directory(yard: Yard) -> None:
+    """A file that is new, and a directory in its place later: what is in that was not there before either, and goes with it."""
+    with yard.session(attribution="sole") as session:
+        first = session.save()
+        before = yard.disk()
+        yard.write("name", "a file\n")
+        session.save()
+        yard.shell("rm name; mkdir -p name/inner; echo 1 > name/inner/file")
+        session.save()
+        assert set(session.rewind(first.id, restore="files").removed) == {"name", "name/inner", "name/inner/file"}
+        assert yard.disk() == before

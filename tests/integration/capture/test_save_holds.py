@@ -18,7 +18,7 @@ from support.scribe import ABSENT, STYLES, Board
 from support.yard import Yard, differing
 
 #: Saves of one run.
-SHORT, LONG = 150, 5000
+SHORT, LONG = 100, 5000
 #: Of all comparisons at most such a part may be missing, because the path changed whenever it was read.
 MOST_MISSING = 0.2
 

@@ -371,3 +371,15 @@ def test_below_a_directory_that_came_or_went_all_is_looked_at(root: Root, top: P
     (top / "d" / "e").mkdir(parents=True)
     (top / "d" / "e" / "file").write_bytes(b"another")
     assert {seen.path for seen in observed(root, index, memory, wanted=single("d")).changed} == {"d", "d/e", "d/e/file"}
+
+
+def test_a_link_leads_to_its_other_names(root: Root, top: Path, memory: Memory) -> None:
+    """A name that is one more link to a known file has that looked at too: an event tells of one name only."""
+    (top / "d").mkdir()
+    (top / "d" / "first").write_bytes(b"old")
+    index = covered_index(top, memory)
+    (top / "second").hardlink_to(top / "d" / "first")
+    (top / "second").write_bytes(b"changed")
+    found = observed(root, index, memory, wanted=single("second"))
+    assert [new.path for new in found.new] == ["second"]
+    assert [(seen.path, seen.content) for seen in found.changed] == [("d/first", b"changed")]
