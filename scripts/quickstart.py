@@ -1,4 +1,4 @@
-"""rewindd's main job on real input: a source tree is snapshotted, edited over three checkpoints, rewound, and un-rewound.
+"""rewindd's main job on real input: a source tree is edited over three checkpoints, rewound, and un-rewound; a deletion by a command too.
 
 Run by `scripts/quickstart`. The daemon, its store and the tree are temporary, and removed at the end.
 """
@@ -137,6 +137,18 @@ async def main_job(socket: Path, root: Path) -> None:
             nothing_left(await session.rewind(checkpoints[2].id))
             say(f"10. and forward again to {checkpoints[2].id}")
             check("the tree is as it was at the third checkpoint", root, photographs[3])
+            await by_a_command(session, root)
+
+
+async def by_a_command(session: rewindd.Session, root: Path) -> None:
+    """A shell command deletes a package that is in no snapshot, and a rewind brings it back."""
+    shutil.copytree(root / "asyncio", root / "copied")
+    before = photograph(root)
+    async with session.command("rm -rf copied") as command:
+        await anyio.run_process(["rm", "-rf", "copied"], cwd=root)
+    say(f"11. a package of {len(command.changes)} paths, copied just now and in no snapshot, was deleted by a shell command")
+    nothing_left(await session.rewind("@"))
+    check("the rewind brought it back", root, before)
 
 
 def nothing_left(result: rewindd.RewindResult) -> None:
@@ -160,7 +172,7 @@ def run(directory: Path) -> None:
     finally:
         daemon.terminate()
         code = daemon.wait(STOP_S)
-    say(f"11. the daemon is stopped (exit status {code}), its store and the copy are removed")
+    say(f"12. the daemon is stopped (exit status {code}), its store and the copy are removed")
     if code:
         sys.exit(f"FAILED: the daemon ended with status {code}")
 
@@ -186,11 +198,10 @@ def go_on() -> None:
     say("")
     say("All of it worked. To go on, in a project of yours:")
     say(f"   export PATH={bin_directory}:$PATH")
-    say("   rewindctl snapshot .            # keeps every file, starts the daemon if there is none")
-    say("   ... work, or let an agent work ...")
-    say("   rewindctl save -m 'before the big change'")
+    say("   rewindctl run --session -- AGENT...   # a session around any agent, starts the daemon if there is none")
     say("   rewindctl list")
-    say("   rewindctl rewind @ --dry-run    # what would be taken back; then with --yes, and `rewindctl undo` if it was wrong")
+    say("   rewindctl rewind @ --before --dry-run # what would be taken back; then with --yes, and `rewindctl undo` if it was wrong")
+    say("   rewindctl restore -- PATH             # what anybody deleted")
     say("For agents: docs/python.md. All commands: rewindctl --help.")
 
 

@@ -17,6 +17,7 @@ import zmq
 from rewindd.protocol.requests import REQUESTS
 from support.daemon import RealDaemon
 from support.protocol_page import PAGE, in_replies, sections
+from support.repository import git
 from support.store_page import columns_of_the_store
 
 SECTIONS = sections()
@@ -100,6 +101,7 @@ def peer(running: RealDaemon) -> Iterator[Peer]:
 def play(peer: Peer, tree: Path, name: str) -> None:
     """One session that makes use of every operation but `stop`."""
     ask, here = peer.ask, os.fsencode(tree)
+    git(tree, "init", "-q")
     (tree / "app.txt").write_bytes(b"one\ntwo\nthree\n")
     os.mkfifo(tree / "pipe")
     found = os.stat(tree)
@@ -132,10 +134,18 @@ def play(peer: Peer, tree: Path, name: str) -> None:
     ask("log", session=name)
     blob = "10e1a16f0805bd7128d2ff11264ffd33566f0ad1d980ebd0f2b3848815d2e72b"  # of the first `app.txt`
     assert ask("read", session=name, blob=blob, offset=4, length=3) == {"data": b"two", "size": 14}
+    assert ask("read.many", session=name, blobs=[blob])["contents"] == [b"one\ntwo\nthree\n"]
+    ask("show.path", session=name, position="c1", path=b".")
+    ask("show.path", session=name, position="c1", path=b"app.txt")
+    ask("tree", session=name, position="c1", limit=2)
+    (tree / "app.txt").unlink()
+    ask("restore", session=name, paths=[b"app.txt"], key="k6")
     portable = ask("export", session=name, position="c1", skip_binary=True)
     ask("import", directory=here, checkpoint=portable["checkpoint"])
     ask("capture", directory=here)
     ask("status")
+    git(tree, "commit", "-q", "--allow-empty", "-m", "meanwhile")
+    ask("rewind", session=name, position="c1", dry_run=True)
     ask("session.list", directory=here, all=True)
     ask("session.show", session=name)
     ask("session.close", session=name)

@@ -53,7 +53,9 @@ class Game:
         return referee.figures
 
     def _step(self, acts: Acts, referee: Referee, chance: random.Random) -> None:
-        kind = chance.choices(["act", "rules", "save", "rewind", "undo", "restore"], [58, 2 if self.tree else 0, 10, 20, 10, 6 if self.tree else 2])[0]
+        kind = chance.choices(
+            ["act", "rules", "save", "rewind", "undo", "restore"], [58, 2 if self.tree else 0, 10, 20, 10, 6 if self.tree else 2]
+        )[0]
         session = chance.choice((A, B))
         if kind == "act":
             referee.figures.acts += 1

@@ -98,7 +98,10 @@ class _Tunable:
         self.idle_exit_s = settings.idle_exit_s
 
     async def reload(self) -> None:
-        """Reads the configuration again. What the command line said stays; a new data directory needs a restart."""
+        """Reads the configuration again. What the command line said stays.
+
+        A new data directory, `[capture]` and `[store]` need a restart.
+        """
         path = self._settings.config
         try:
             section = (await anyio.to_thread.run_sync(lambda: config.read(path, required=False))).daemon
@@ -108,7 +111,7 @@ class _Tunable:
         self.idle_exit_s = section.idle_exit_s
         if not self._settings.level_given:
             log.set_level(section.log_level or self._settings.default_level)
-        _log.info("read %s again; data_dir takes effect at the next start", path)
+        _log.info("read %s again; data_dir, [capture] and [store] take effect at the next start", path)
 
 
 async def _obey(signals: AsyncIterator[signal.Signals], stop: _Stop, tunable: _Tunable) -> None:

@@ -79,7 +79,7 @@ class IndexEntry:
     """The last known version of a path, and the position `since` which it has been that.
 
     `covered`: for a directory whose entries were all looked at, the position since which a name not found in it is absent. It
-    stays when the directory goes: there was nothing in it then either.
+    stays when the directory goes: there was nothing in it then either. A file that turned up has it too: since when its name was absent.
     """
 
     path: RelPath

@@ -148,7 +148,9 @@ def _by_session(timeline: Timeline, path: RelPath, aim: Aim) -> Draft | None:
     if wanted == now and not shared:
         return None
     current = timeline.current(path)
-    why = "own work after it taken back" if now - wanted else "own work put back"
+    why = "own work put back"
+    if back := now - wanted:
+        why = "own work after it taken back" if back & timeline.owned(back, path, aim.session) else "nobody's changes after it taken back"
     way: Exact | Merged | Keep | Clash = content(timeline, path, wanted)
     if isinstance(current, Unknown):
         way = Keep("outside the rules now")

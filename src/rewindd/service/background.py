@@ -88,7 +88,9 @@ class _Rounds:
         if not self._state.active(tree.workspace.id) and not tree.windows:
             noticing.unwatch(tree)
             return None
-        scan_s = self._scanned_s.setdefault(tree.workspace.id, now_s) + (SCAN_S if tree.watch is None else IDLE_SCAN_S)
+        # One that is not watched yet is looked at once, now.
+        scanned_s = self._scanned_s.setdefault(tree.workspace.id, now_s - SCAN_S if tree.watch is None else now_s)
+        scan_s = scanned_s + (SCAN_S if tree.watch is None else IDLE_SCAN_S)
         changed_s = None if tree.watch is None else tree.watch.due_s(quiet_s=QUIET_S, at_latest_s=AT_LATEST_S)
         return max(scan_s if changed_s is None else min(scan_s, changed_s), self._not_before_s.get(tree.workspace.id, 0))
 

@@ -7,7 +7,7 @@ directories become covered last of all: a daemon that ends before begins again, 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -127,9 +127,11 @@ async def _capture(state: State, tree: Tree, first: FirstCapture) -> None:
 async def _enter_census(state: State, tree: Tree, first: FirstCapture, found: Census) -> None:
     """Enters the directories, covered since now, and what is left out; whatever else was counted is known to be there."""
     left = {one.path: one.reason for one in found.left_out if one.path not in tree.index}
-    if left:
-        await state.bridge.transact(lambda db: index.leave_out(db, tree.workspace.id, left), bulk=True, lasting=False)
-        tree.left_out.put(left)
+    names = list(left.items())
+    for start in range(0, len(names), ENTER_ROWS):
+        part = dict(names[start : start + ENTER_ROWS])
+        await state.bridge.transact(partial(_leave_out, workspace=tree.workspace.id, left=part), bulk=True, lasting=False)
+    tree.left_out.put(left)
     await enter_unknown(state, tree, [one.path for one in found.unseen])
     tree.unseen.update((one.path, one.reason) for one in found.unseen)
     first.missing = dict.fromkeys(one.path for one in found.files if one.path not in tree.index)
@@ -236,3 +238,7 @@ async def _finish(state: State, tree: Tree) -> None:
 
 def _put(db: Connection, workspace: WorkspaceId, entries: Sequence[IndexEntry]) -> None:
     index.put(db, workspace, entries)
+
+
+def _leave_out(db: Connection, workspace: WorkspaceId, left: Mapping[RelPath, str]) -> None:
+    index.leave_out(db, workspace, left)

@@ -282,7 +282,7 @@ def _workspace_of(named: str | None, session: Session | None) -> WorkspaceId:
 def _workspace(state: State, workspace: Workspace) -> replies.WorkspaceInfo:
     tree = state.loaded(workspace.id)
     kept = Capture.SNAPSHOTS if workspace.baseline is Baseline.NONE else Capture.WORKSPACE
-    watch, reason = _watched(state, tree)
+    watch, reason = _watched(state, workspace, tree)
     return replies.WorkspaceInfo(
         id=workspace.id,
         root=FsText(workspace.root),
@@ -303,12 +303,14 @@ def _baseline(workspace: Workspace, tree: Tree | None) -> replies.Baseline:
     return replies.Baseline(state="complete", done=files, total=files)
 
 
-def _watched(state: State, tree: Tree | None) -> tuple[str, str | None]:
+def _watched(state: State, workspace: Workspace, tree: Tree | None) -> tuple[str, str | None]:
     """How changes of a workspace are noticed, and why not better."""
     if tree is not None and tree.watch is not None:
         return tree.watch.health.state, tree.watch.health.reason
+    if workspace.baseline is Baseline.NONE:
+        return "off", "only what was snapshotted is looked at, with each request"
     if state.feed is None:
         return "off", "turned off" if not state.capture.watch else "inotify gives no instance"
-    if tree is not None and tree.workspace.baseline is not Baseline.NONE and state.active(tree.workspace.id):
+    if tree is not None and state.active(tree.workspace.id):
         return "off", "not looked at yet"
     return "idle", None

@@ -130,7 +130,7 @@ async def _settled(state: State, place: Place, workspace: Workspace | None, wish
     if wish is None and await state.bridge.transact(lambda db: workspaces.has_history(db, workspace.id)):
         raise AlreadyExists(
             f"{place.root!r} is another directory than workspace {workspace.id} was, which has a history: a new clone, or made again. "
-            "`--adopt` goes on with it, and what differs is nobody's change; `--new` begins another workspace and leaves it be",
+            "`rewindctl session open --adopt` goes on with it, and what differs is nobody's change; `--new` begins another one",
             workspace=workspace.id,
             path=place.root,
         )

@@ -9,7 +9,7 @@ from rewindd.protocol.replies import Checkpoint, EditInfo, Kept, PathReason, Ses
 
 _CHANGE_STYLES = {"added": "green", "deleted": "red"}
 #: How changes are noticed.
-_WATCH = {"off": "looked at when a request needs it"}
+_WATCH = {"on": "watched", "partly": "watched in part", "off": "not watched", "idle": "nobody at work"}
 #: Cells of a tool's arguments or result on its line; the whole of it is in `--json`.
 _EXCERPT = 100
 
@@ -27,7 +27,7 @@ def status(found: Status, paint: Paint) -> str:
     for workspace in found.workspaces:
         baseline = workspace.baseline
         progress = "" if baseline.state == "complete" else f", first capture {baseline.done} of {baseline.total}"
-        watch = _WATCH.get(workspace.watch, workspace.watch)
+        watch = _WATCH.get(workspace.watch, workspace.watch) + (f": {visible(workspace.watch_reason)}" if workspace.watch_reason else "")
         lines.append(f"workspace  {visible(workspace.root)}  ({workspace.capture}{progress}; {watch})")
     lines += [paint(f"recovered  operation {entry.operation_id}: {entry.outcome}", "yellow") for entry in found.recovered]
     return "\n".join(lines)
