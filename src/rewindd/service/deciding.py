@@ -1,7 +1,7 @@
 """From drafts to a settled plan: the merges are run here, and the plan is put into words."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import time_ns
 
 from blake3 import blake3
@@ -9,9 +9,9 @@ from blake3 import blake3
 from rewindd.model.log import IndexEntry, OnConflict, Source
 from rewindd.model.operation import Operation, Step
 from rewindd.model.session import Checkpoint, Missing
-from rewindd.model.versions import Directory, File, Version
+from rewindd.model.versions import Directory, File, Unknown, Version
 from rewindd.paths import ROOT, RelPath
-from rewindd.plan.draft import Draft, Merged, merge
+from rewindd.plan.draft import Draft, Keep, Merged, concerned, merge
 from rewindd.plan.merge import Clash
 from rewindd.plan.settle import Action, Decision, Settled, settle
 from rewindd.protocol import replies
@@ -41,12 +41,20 @@ class Decided:
     not_restored: tuple[Missing, ...] = ()
 
 
-async def decide(state: State, tree: Tree, timeline: Timeline, drafts: Sequence[Draft], on_conflict: OnConflict) -> Decided:
-    """Runs the merges, checks that a tree comes out, counts lines."""
+async def decide(
+    state: State, tree: Tree, timeline: Timeline, drafts: Sequence[Draft], on_conflict: OnConflict, paths: Sequence[RelPath] | None
+) -> Decided:
+    """Runs the merges, checks that a tree comes out, counts lines.
+
+    What could not be looked at just now is kept, and named: also where no draft is about it, if it is one of `paths` (None: all) or
+    below. What is there now is not what the log says.
+    """
+    drafts = [replace(draft, way=Keep(tree.unseen[draft.path])) if draft.path in tree.unseen else draft for draft in drafts]
     merging = [draft for draft in drafts if isinstance(draft.way, Merged)]
     contents = await Contents(state).read(_merged_versions(merging)) if merging else {}
     merged, made = await state.bridge.work(_merge, merging, contents) if merging else ({}, {})
     settled = settle(timeline, drafts, merged, tree.index, on_conflict)
+    settled = replace(settled, kept=(*settled.kept, *_blind(tree, {draft.path for draft in drafts}, paths)))
     counts = await _counts(state, settled.decisions, {**contents, **made})
     restless = [d.path for d in settled.decisions if _is_restless(timeline, tree.index.get(d.path))]
     # A window says nothing of where in the workspace its session is at work.
@@ -54,6 +62,13 @@ async def decide(state: State, tree: Tree, timeline: Timeline, drafts: Sequence[
     kept = tuple(Content(File(digest, len(data), 0), data) for digest, data in made.items())
     away = tuple(stays_away(settled.decisions, tree.left_out))
     return Decided(settled, kept, counts, None, not_quiet, not_restored=away)
+
+
+def _blind(tree: Tree, drafted: Set[RelPath], paths: Sequence[RelPath] | None) -> list[Missing]:
+    """What was captured once and could not be looked at just now, of the paths that are asked about and have no draft."""
+    wanted = concerned([path for path in sorted(tree.unseen) if path not in drafted], None if paths is None else tuple(paths))
+    known = ((path, tree.index.get(path)) for path in wanted)
+    return [Missing(path=path, reason=tree.unseen[path]) for path, entry in known if entry and not isinstance(entry.version, Unknown)]
 
 
 def stays_away(decisions: Iterable[Decision], left_out: Mapping[RelPath, str]) -> list[Missing]:

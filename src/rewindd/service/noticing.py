@@ -7,9 +7,11 @@ from dataclasses import replace
 from time import time_ns
 
 from rewindd.model.session import Baseline
+from rewindd.paths import ROOT
 from rewindd.service.state import State, Tree
 from rewindd.tree.observation import EVERYTHING, Observation, Wanted
 from rewindd.tree.watch.dirty import Dirt
+from rewindd.tree.watch.mounts import below
 
 #: Bytes of waiting events that are read in the event loop: some 1,000 events, a millisecond. More go to a worker thread.
 INLINE_BYTES = 64 << 10
@@ -32,12 +34,27 @@ async def drain(state: State) -> None:
     """Takes note of every change that was made before now: the kernel queued its event inside the call that made it."""
     if state.feed is None:
         return
+    is_remounted = await _look_at_mounts(state)
     if state.feed.waiting_bytes() > INLINE_BYTES:
         events = await state.bridge.work(state.feed.drain)
     else:
         events = state.feed.drain()
-    if events:
+    if events or is_remounted:
         state.noticed()
+
+
+async def _look_at_mounts(state: State) -> bool:
+    """Has every workspace looked at in which something was mounted or unmounted: no event tells of that. True where there is one."""
+    if state.mounts is None:
+        return False
+    if state.mounts.changed():
+        await state.bridge.work(state.mounts.read)
+    moved = state.mounts.take()
+    trees = [tree for tree in state.trees() if moved and tree.watch is not None and below(moved, tree.workspace.root)]
+    for tree in trees:
+        if tree.watch is not None:
+            tree.watch.mark_tree(ROOT)
+    return bool(trees)
 
 
 async def take(state: State, tree: Tree) -> Dirt | None:

@@ -72,6 +72,10 @@ class OwnRules(OwnPlaces):
         """True when a source of the rules that is no captured file changed."""
         return self._book.moved()
 
+    def index_moved(self) -> bool:
+        """True when git may track something else than at the last call."""
+        return self._book.index_moved()
+
     def changed(self, rule_files: Iterable[RelPath]) -> None:
         """These files of rules are different now."""
         self._book.changed(rule_files)

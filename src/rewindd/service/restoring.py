@@ -61,7 +61,7 @@ async def restore(state: State, request: Restore, session: Session, turn: Turn) 
             else await _before_deletion(state, tree, tops)
         )
         drafts = plan.restore(timeline, wanted, overwrite=request.overwrite)
-        decided = await decide(state, tree, timeline, drafts, OnConflict.FAIL)
+        decided = await decide(state, tree, timeline, drafts, OnConflict.FAIL, tops)
         target = point.checkpoint if point is not None else None
         operation = operation_of(session, tree, turn, OperationKind.RESTORE, Scope.WORKSPACE, decided)
         operation = replace(operation, paths=tuple(tops), checkpoint=target.id if target is not None else None)
@@ -135,11 +135,15 @@ async def _burst(state: State, tree: Tree, top: RelPath) -> plan.Burst:
 
 
 async def _not_deleted(state: State, tree: Tree, top: RelPath) -> BadRequest | UnknownPath:
-    """The error for a path without a deletion that is the last that happened there; names the position before an earlier one."""
+    """The error for a path without a deletion that is the last that happened there; names the position before an earlier burst of them."""
 
     def read(db: Connection) -> int | None:
-        row = edits.last_deletion(db, tree.workspace.id, top)
-        return _position_before(db, row) if row is not None else None
+        last = edits.last_deletion(db, tree.workspace.id, top)
+        if last is None:
+            return None
+        burst = plan.Burst()
+        burst.take(edits.back_from(db, workspace=tree.workspace.id, path=top, seq=last.seq + 1, limit=PAGE_ROWS))
+        return _position_before(db, min(burst.deletions.values(), key=lambda row: row.seq, default=last))
 
     before = await state.bridge.transact(read)
     known = tree.index.get(top)

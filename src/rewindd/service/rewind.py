@@ -126,7 +126,8 @@ async def _take_back(
         if chosen.paths != ():
             about = () if only_touched else chosen.paths
             drafts = draft.undo(tail.timeline, session.id, chosen.at, about, f"as before the {chosen.kind.value}")
-            decided = await decide(state, tree, tail.timeline, drafts, choice(OnConflict, request.on_conflict, "on_conflict"))
+            on_conflict = choice(OnConflict, request.on_conflict, "on_conflict")
+            decided = await decide(state, tree, tail.timeline, drafts, on_conflict, about)
         operation = replace(
             operation_of(session, tree, turn, kind, chosen.scope, decided),
             paths=chosen.paths,
@@ -148,7 +149,7 @@ async def _take_back(
 
 
 async def _decide_files(state: State, tree: Tree, timeline: Timeline, aim: draft.Aim, request: Rewind) -> Decided:
-    decided = await decide(state, tree, timeline, draft.rewind(timeline, aim), aim.on_conflict)
+    decided = await decide(state, tree, timeline, draft.rewind(timeline, aim), aim.on_conflict, aim.paths)
     if aim.scope is Scope.WORKSPACE or aim.also_external:
         return decided
     chosen = draft.concerned(timeline.paths, aim.paths)

@@ -1,7 +1,6 @@
 """How much the store may still take in: up to its limit, and never what its file system is to keep free.
 
-Measured at most ten times a second: what is stored between two measurements may be too much by that, and the file system has
-far more left than a tenth of a second can fill.
+Measured at most ten times a second; what went through memory since then counts as stored.
 """
 
 import os
@@ -28,7 +27,8 @@ def room(state: State) -> Room:
     if known is None or not _holds(known, state.handled_bytes):
         known = MeasuredRoom(monotonic(), state.handled_bytes, _measure(state))
         state.measured_room = known
-    return known.room
+    # What went through memory since may be stored already.
+    return known.room._replace(bytes=max(known.room.bytes - (state.handled_bytes - known.handled_bytes), 0))
 
 
 def _holds(known: MeasuredRoom, handled_bytes: int) -> bool:

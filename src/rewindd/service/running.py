@@ -22,6 +22,7 @@ from rewindd.store import answers
 from rewindd.store.blobs import Blobs
 from rewindd.store.thread import StoreThread
 from rewindd.tree.watch.feed import Feed
+from rewindd.tree.watch.mounts import Mounts
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ async def running(
         home, data, runtime = await to_thread.run_sync(_real, "~", data_dir, runtime_dir)
         state = State(Bridge(store), blobs, data_dir=data, socket=socket, runtime_dir=runtime, home=home, capture=capture)
         state.feed = await to_thread.run_sync(_feed) if capture.watch else None
+        state.mounts = await to_thread.run_sync(_mounts) if state.feed is not None else None
         await state.load_sessions()
         await recover_all(state)
         async with anyio.create_task_group() as group:
@@ -60,6 +62,8 @@ async def running(
                 brief.cancel_scope.cancel()
         if state.feed is not None:
             state.feed.close()
+        if state.mounts is not None:
+            state.mounts.close()
     finally:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(store.close)
@@ -90,6 +94,14 @@ def _feed() -> Feed | None:
         return Feed()
     except OSError as exc:
         log.warning("changes cannot be watched (%s); whole trees are looked at instead", exc)
+        return None
+
+
+def _mounts() -> Mounts | None:
+    """What is mounted; None where the kernel does not say: then a mount shows when all is looked at in turn."""
+    try:
+        return Mounts()
+    except OSError:
         return None
 
 

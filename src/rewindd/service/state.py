@@ -31,6 +31,7 @@ from rewindd.store.database import Connection
 from rewindd.tree.root import Root
 from rewindd.tree.rules.book import RuleBook
 from rewindd.tree.watch.feed import Feed
+from rewindd.tree.watch.mounts import Mounts
 from rewindd.tree.watch.watch import Watch
 
 #: A session is active this long after its last request: long enough for a slow model's turn, short enough that a crashed
@@ -124,6 +125,7 @@ class State:
         self.recovered: list[Recovered] = []
         self.recent = Recent()
         self.feed: Feed | None = None
+        self.mounts: Mounts | None = None
         #: Bytes of content that went through memory since it was last given back.
         self.handled_bytes = 0
         self.measured_room: MeasuredRoom | None = None

@@ -70,7 +70,7 @@ class _Observer:
         self._look_through(entries, everything=wanted.is_everything)
         self._judge_returned()
         self._list_all(self._admit(self._present(names)))
-        self._judge_anew({ROOT} if moved else wanted.judge, let_in=wanted.anew)
+        self._judge_anew({ROOT} if moved else wanted.judge, let_in=self._rules.index_moved() or wanted.anew)
         if not wanted.is_everything:
             self._look_through(self._other_names(), everything=False)
         self._look_again_where_moved()

@@ -24,6 +24,10 @@ class RuleSet(Rules, Protocol):
         """True when a source of the rules that is no captured file changed since the last call."""
         ...
 
+    def index_moved(self) -> bool:
+        """True when git may track something else than at the last call: what is left out may be let in."""
+        ...
+
     def changed(self, rule_files: Iterable[RelPath]) -> None:
         """These captured files of rules are different now."""
         ...

@@ -52,6 +52,13 @@ def test_a_flag_travels(daemon: FakeDaemon, run: Rewindctl, flag: str, word: str
     assert told(daemon) == [word]
 
 
+def test_both_flags_are_a_usage_error(daemon: FakeDaemon, run: Rewindctl) -> None:
+    """Status 2, the message names both, and nothing is asked of the daemon."""
+    said = run("session", "open", "--adopt", "--new")
+    assert (said.status, said.out, told(daemon)) == (2, "", [])
+    assert "--adopt and --new exclude each other" in said.err
+
+
 def test_without_a_terminal_it_is_an_error(daemon: FakeDaemon, run: Rewindctl) -> None:
     """Status 4, and the message names both flags."""
     said = run("session", "open")

@@ -40,6 +40,9 @@ class Listed(NoRules):
     def moved(self) -> bool:
         return False
 
+    def index_moved(self) -> bool:
+        return False
+
     def changed(self, rule_files: Iterable[RelPath]) -> None:
         """Nothing is remembered."""
 

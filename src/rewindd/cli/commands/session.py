@@ -29,8 +29,8 @@ def session_command() -> None:
 @click.option("--capture", type=click.Choice(["workspace", "snapshots"]), help="Keep everything, or what is snapshotted.")
 @click.option("--attribution", type=click.Choice(["declared", "sole"]), help="sole: changes that nobody declared are its own.")
 @click.option("--exact", is_flag=True, help="Take DIR itself, not the git work tree around it.")
-@click.option("--adopt", "replaced", flag_value="adopt", help="Where DIR is another directory now: the same workspace goes on.")
-@click.option("--new", "replaced", flag_value="new", help="Where DIR is another directory now: a new workspace begins.")
+@click.option("--adopt", is_flag=True, help="Where DIR is another directory now: the same workspace goes on.")
+@click.option("--new", is_flag=True, help="Where DIR is another directory now: a new workspace begins.")
 @click.pass_obj
 def _open(
     run: Invocation,
@@ -41,11 +41,14 @@ def _open(
     capture: str | None,
     attribution: str | None,
     exact: bool,
-    replaced: str | None,
+    adopt: bool,
+    new: bool,
 ) -> int:
     """Open a session on DIR (else the current directory) and print its id."""
     if directory == "":
         raise BadRequest("an empty directory name; leave it out for the current one")
+    if adopt and new:
+        raise click.UsageError("--adopt and --new exclude each other: the old workspace goes on, or a new one begins")
     root = physical(run.paths((directory,))[0] if directory else run.directory)
     device, inode = identity(root)
     request = OpenSession(
@@ -58,7 +61,7 @@ def _open(
         capture=capture,
         attribution=attribution,
         exact=exact,
-        replaced=replaced,
+        replaced="adopt" if adopt else "new" if new else None,
     )
     reply = _opened(run, request)
     if reply is None:

@@ -128,6 +128,11 @@ class RuleBook:
                 repository.forget()
         return bool(gone or moved or is_other)
 
+    def index_moved(self) -> bool:
+        """Returns whether git may track something else than at the last call: what is left out may be tracked now."""
+        moved = [sources.index_moved() for sources in self._sources.values()]
+        return any(moved)
+
     def changed(self, rule_files: Iterable[RelPath]) -> None:
         """Takes notice that these captured rule files are different now, came or went."""
         paths = list(rule_files)

@@ -56,6 +56,7 @@ class Sources:
         self._top_path = top_path
         self._files: tuple[str, ...] = ()
         self._signatures: dict[str, Signature | None] = {}
+        self._index: dict[str, Signature | None] | None = None
         self._says = self._read()
 
     def moved(self) -> bool:
@@ -69,6 +70,12 @@ class Sources:
         directories = self._says.directories
         index = () if directories is None else (f"{directories.own}/index",)
         return _signatures((*self._files, *index))
+
+    def index_moved(self) -> bool:
+        """Returns whether something else may be tracked than at the last call, by the look of the index; the first call remembers."""
+        directories = self._says.directories
+        before, self._index = self._index, {} if directories is None else _signatures((f"{directories.own}/index",))
+        return before is not None and before != self._index
 
     def _compare(self) -> bool:
         before, self._says = self._says, self._read()
