@@ -16,6 +16,7 @@ from rewindd.store import workspaces
 from rewindd.store.database import open_database
 from support.daemon import RealDaemon
 from support.desk import Desk, saved
+from support.mounting import unshared
 
 pytestmark = pytest.mark.anyio
 
@@ -124,12 +125,6 @@ async def test_moved_into_another_workspace(desk: Desk) -> None:
         async with opened(desk, desk.root / "inside", session_id=inner.id) as again:
             assert workspace_of(again) == workspace_of(inner)
         assert not [one for one in (await outer.snapshot(".")).snapshots if one.path.startswith("inside")]
-
-
-def unshared(script: str) -> list[str]:
-    """A command that runs another one in a mount namespace of its own, after a script."""
-    as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return ["unshare", *as_root, "--mount", "--propagation", "private", "sh", "-c", f'{script} && exec "$@"', "sh"]
 
 
 async def test_a_bind_mount(tmp_path: Path) -> None:

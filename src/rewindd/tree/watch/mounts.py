@@ -23,7 +23,10 @@ _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
-    """One mount. `point`: its absolute path. Numbers are used again; with `root`, the directory of its file system, they say what is there."""
+    """One mount. `point`: its absolute path; `root`: which directory of its file system is there.
+
+    A bind mount in another's place has the other's numbers again, so these alone do not say what is there.
+    """
 
     point: str
     mount_id: bytes
@@ -43,7 +46,7 @@ class Mounts:
         self._fd = os.open(MOUNTINFO, os.O_RDONLY)
         self._poll = select.poll()
         self._poll.register(self._fd, _CHANGE)
-        self._lock = threading.Lock()
+        self._reading, self._lock = threading.Lock(), threading.Lock()
         self._told = self._read_upto = 0
         self._moved: frozenset[str] = frozenset()
         self._known = self._read()
@@ -57,16 +60,14 @@ class Mounts:
 
     def read(self) -> None:
         """Reads the table anew and takes note of the mount points that are others now."""
-        with self._lock:
-            told = self._told
-            found = self._read()
-            self._moved |= {mount.point for mount in found ^ self._known}
+        with self._reading:
+            told, found = self._told, self._read()
+            with self._lock:
+                self._moved |= {mount.point for mount in found ^ self._known}
             self._known, self._read_upto = found, told
 
     def take(self) -> frozenset[str]:
         """Returns the mount points at which something was mounted or unmounted until the last `read`, once."""
-        if not self._moved:
-            return self._moved
         with self._lock:
             moved, self._moved = self._moved, frozenset()
         return moved
