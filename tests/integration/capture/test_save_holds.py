@@ -17,8 +17,8 @@ from support.daemon import PATIENCE_S
 from support.scribe import ABSENT, STYLES, Board
 from support.yard import Yard, differing
 
-#: Saves of one run.
-SHORT, LONG = 100, 5000
+#: Saves of one run, and how many long runs there are each way.
+SHORT, LONG, RUNS = 100, 500, 10
 #: Of all comparisons at most such a part may be missing, because the path changed whenever it was read.
 MOST_MISSING = 0.2
 
@@ -123,7 +123,9 @@ def test_what_a_save_holds(yard: Yard, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600)
-def test_what_ten_thousand_saves_hold(yard: Yard, tmp_path: Path) -> None:
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("number", range(RUNS))
+def test_what_ten_thousand_saves_hold(yard: Yard, tmp_path: Path, number: int) -> None:
     """The same 10,000 times, half of them with the feed and half without."""
+    del number
     run(yard, LONG, tmp_path / "board")
