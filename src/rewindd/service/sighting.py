@@ -29,6 +29,7 @@ def sight(state: State, tree: Tree, root: Root, skip: Set[RelPath], leave: Leave
         sink=state.blobs,
         limits=limits(state, tree),
         arm=arming(tree, root),
+        is_watched=tree.watch is not None,
         text_before=partial(_text_before, state, tree),
         skip=skip,
         leave=leave,

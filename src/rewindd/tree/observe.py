@@ -7,7 +7,7 @@ watched before it is looked into, so that nothing happens between the look and t
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from stat import S_ISDIR
 
@@ -84,6 +84,7 @@ class _Observer:
         """Returns the entries to look at, by the directory they are in, and unknown names in covered directories."""
         index, skip = self._index, self._sight.skip
         if wanted.is_everything:
+            self._arm_all(index)
             limited = [path for path, reason in self._left_out.items() if self._limits.is_limit(reason)]
             return self._everything(skip), {path: None for path in limited if path not in index and path not in skip}
         chosen: dict[RelPath, IndexEntry] = {}
@@ -95,6 +96,7 @@ class _Observer:
             else:
                 self._nearest(path, chosen, names)
         for tree in wanted.trees:
+            self._arm_all((tree, *index.below(tree)))
             chosen.update((path, index[path]) for path in index.below(tree))
         by_directory: dict[RelPath, list[IndexEntry]] = {}
         for path, entry in chosen.items():
@@ -107,6 +109,14 @@ class _Observer:
             yield ROOT, [root]
         for directory, paths in list(self._index.by_directory()):
             yield directory, [self._index[path] for path in paths if path not in skip]
+
+    def _arm_all(self, paths: Iterable[RelPath]) -> None:
+        """Watches the known directories among the paths, empty ones too, before the first of them is looked at."""
+        if self._sight.is_watched:
+            for path in list(paths):
+                if (entry := self._index.get(path)) is not None and isinstance(entry.version, Directory):
+                    with suppress(OSError, OutsideWorkspace):  # who looks at it says what that means
+                        self._sight.arm(path)
 
     def _nearest(self, path: RelPath, chosen: dict[RelPath, IndexEntry], names: dict[RelPath, int | None]) -> None:
         """Finds the nearest known path above an unknown one: the name right in it is looked for where it is a covered directory."""
@@ -168,6 +178,7 @@ class _Observer:
                 return
             fresh = [self._index[path] for path in dict.fromkeys(more) if path not in looked and path not in self._sight.skip]
             looked.update(entry.path for entry in fresh)
+            self._arm_all(entry.path for entry in fresh)
             by_directory: dict[RelPath, list[IndexEntry]] = {}
             for entry in fresh:
                 by_directory.setdefault(entry.path.parent, []).append(entry)

@@ -113,6 +113,7 @@ class Sight:
         sink: takes large content.
         limits: how much is captured.
         arm: watches a directory, before it is looked into.
+        is_watched: False where `arm` does nothing.
         text_before: the content of a changed rule file as the index has it; None where it had none.
         skip: paths that are not to be looked at.
         counted: paths that are known to be there and were never looked at: they are first seen.
@@ -130,3 +131,4 @@ class Sight:
     skip: Set[RelPath] = field(default_factory=frozenset)
     counted: Container[RelPath] = ()
     leave: Callable[[RelPath], str | None] | None = None
+    is_watched: bool = True

@@ -238,3 +238,26 @@ def test_not_all_can_be_watched(tmp_path_factory: pytest.TempPathFactory, home: 
         daemon.stop()
     finally:
         daemon.kill()
+
+
+@pytest.mark.parametrize("trouble", ["restart", "overflow", "moved away and back"])
+def test_an_empty_directory_is_watched_again(yard: Yard, trouble: str) -> None:
+    """Where everything is watched anew that includes directories in which nothing is known to be."""
+    (yard.root / "top/empty/inner").mkdir(parents=True)
+    with yard.session() as session:
+        holds(yard, session)
+        if trouble == "restart":
+            yard.restart()
+        elif trouble == "overflow":
+            with stopped(yard):
+                for _ in range(FLOOD):
+                    path = yard.root / "flood"
+                    path.write_bytes(b"x")
+                    path.unlink()
+        else:
+            yard.shell("mv top elsewhere")
+            holds(yard, session)
+            yard.shell("mv elsewhere top")
+        holds(yard, session)
+        yard.write("top/empty/inner/file", "1\n")
+        holds(yard, session)
