@@ -66,6 +66,7 @@ def edit_first(root: Path) -> None:
     for name in ("json/decoder.py", "json/encoder.py"):
         path = root / name
         path.write_text(path.read_text().replace("def ", "def  ", 3))
+    # What an agent leaves half done.
     (root / "json" / "fast.py").write_text("def loads(text):\n    raise NotImplementedError\n")
 
 

@@ -85,6 +85,17 @@ def relative(given: str | bytes | os.PathLike[str] | os.PathLike[bytes], root: s
     return RelPath("/".join(parts)) if parts else ROOT
 
 
+def encode_path(value: object) -> bytes:
+    """Returns a path as the file system has it: what msgspec's encoders call for a type that they do not know.
+
+    Raises:
+        NotImplementedError: it is no path; msgspec asks for this error (https://jcristharif.com/msgspec/extending.html).
+    """
+    if isinstance(value, FsText):
+        return os.fsencode(value)
+    raise NotImplementedError(f"{type(value).__name__} is neither sent nor stored")
+
+
 def is_reserved(name: str) -> bool:
     """True for names that are never captured: `.git`, and what an operation is staging."""
     return name == GIT_DIRECTORY or name.startswith(STAGE_PREFIX)

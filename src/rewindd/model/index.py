@@ -15,7 +15,7 @@ class Index(dict[RelPath, IndexEntry]):
     """Entries by path. Changed through `put` only, which keeps what is counted here right.
 
     Attributes:
-        files: how many of the entries are files, symlinks or directories: what is captured.
+        files: how many of the entries are files.
         size_bytes: what the files' contents come to.
         linked: files that have other names, through which they may be written unseen.
     """
@@ -128,8 +128,3 @@ _NONE: Set[RelPath] = frozenset()
 def is_there(entry: IndexEntry | None) -> bool:
     """True where something is known to be at the path."""
     return entry is not None and not isinstance(entry.version, Unknown) and entry.signature is not None
-
-
-def is_directory(entry: IndexEntry | None) -> bool:
-    """True where a directory is known to be at the path."""
-    return entry is not None and isinstance(entry.version, Directory)

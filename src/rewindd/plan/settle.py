@@ -17,7 +17,7 @@ from rewindd.model.index import Index
 from rewindd.model.log import OnConflict
 from rewindd.model.session import Missing
 from rewindd.model.versions import ABSENT, UNKNOWN, Absent, Directory, Unknown, Version
-from rewindd.paths import ROOT, FsText, RelPath
+from rewindd.paths import ROOT, RelPath, encode_path
 from rewindd.plan.draft import Draft, Exact, Keep, Merged
 from rewindd.plan.merge import Clash
 from rewindd.timeline.history import Seqs, Timeline
@@ -231,11 +231,5 @@ def _action(target: Version, *, merged_from: bool) -> Action:
 
 def _plan_id(decisions: Iterable[Decision], conflicts: Iterable[Missing]) -> PlanId:
     steps = [(d.path, d.expect, d.target, sorted(d.off), sorted(d.on)) for d in decisions]
-    told = msgspec.msgpack.encode((steps, [(c.path, c.reason) for c in conflicts]), enc_hook=_encode_path)
+    told = msgspec.msgpack.encode((steps, [(c.path, c.reason) for c in conflicts]), enc_hook=encode_path)
     return PlanId(blake3(told).hexdigest()[:PLAN_ID_DIGITS])
-
-
-def _encode_path(value: object) -> bytes:
-    if isinstance(value, FsText):
-        return value.encode("utf-8", "surrogateescape")
-    raise NotImplementedError(type(value).__name__)

@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from rewindd import errors
-from rewindd.paths import FsText
+from rewindd.paths import FsText, encode_path
 from rewindd.protocol.replies import Reply
 from rewindd.protocol.requests import REQUESTS, Request
 
@@ -143,7 +143,7 @@ def encode_request(request: Request, request_id: RequestId) -> bytes:
     """
     names = zip(request.__struct_encode_fields__, request.__struct_fields__, strict=True)
     given = {sent_as: value for sent_as, name in names if (value := getattr(request, name)) is not None}
-    body = msgspec.msgpack.encode({"v": PROTOCOL_VERSION, "id": request_id, "op": request.op, **given}, enc_hook=_to_wire)
+    body = msgspec.msgpack.encode({"v": PROTOCOL_VERSION, "id": request_id, "op": request.op, **given}, enc_hook=encode_path)
     if len(body) > MAX_REQUEST_BYTES:
         raise errors.TooLarge(
             f"{request.op}: {len(body)} bytes; at most {MAX_REQUEST_BYTES} fit into one request, send it in parts", limit=MAX_REQUEST_BYTES
@@ -153,7 +153,7 @@ def encode_request(request: Request, request_id: RequestId) -> bytes:
 
 def encode_reply(reply: Reply) -> bytes:
     """Returns a reply's fields, encoded: what is kept under the request's key. `seal` makes a body of it."""
-    return msgspec.msgpack.encode(reply, enc_hook=_to_wire)
+    return msgspec.msgpack.encode(reply, enc_hook=encode_path)
 
 
 def seal(request_id: RequestId, fields: bytes) -> bytes:
@@ -171,7 +171,7 @@ def encode_error(request_id: RequestId | None, error: errors.RewinddError) -> by
     """Returns the body of an error reply; `id` is nil when the request's could not be read."""
     body = {**{name: _printable(value) for name, value in error.fields.items()}, "code": error.code, "message": _printable(error.message)}
     body["retryable"] = error.retryable
-    return msgspec.msgpack.encode({"v": PROTOCOL_VERSION, "id": request_id, "ok": False, "error": body}, enc_hook=_to_wire)
+    return msgspec.msgpack.encode({"v": PROTOCOL_VERSION, "id": request_id, "ok": False, "error": body}, enc_hook=encode_path)
 
 
 def encode_progress(request_id: RequestId, progress: Progress) -> bytes:
@@ -255,12 +255,6 @@ def _decode(body: bytes, kind: type[T]) -> T:
         raise errors.BadRequest("a message nested too deeply") from exc
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as exc:
         raise errors.BadRequest(f"a malformed message: {exc}") from exc
-
-
-def _to_wire(value: object) -> object:
-    if isinstance(value, FsText):
-        return os.fsencode(value)
-    raise NotImplementedError(f"{type(value).__name__} does not travel")
 
 
 def _printable(value: object) -> object:

@@ -57,8 +57,9 @@ def begin(state: State, tree: Tree) -> None:
     before = tree.first
     if tree.workspace.baseline is not Baseline.RUNNING or (before is not None and not before.finished.is_set()):
         return
-    tree.first = FirstCapture(missing=before.missing, trouble=before.trouble) if before is not None else FirstCapture()
-    state.meanwhile(lambda: _run(state, tree))
+    first = FirstCapture(missing=before.missing, trouble=before.trouble) if before is not None else FirstCapture()
+    tree.first = first
+    state.meanwhile(lambda: _run(state, tree, first))
 
 
 async def want(state: State, tree: Tree) -> None:
@@ -96,8 +97,7 @@ def missing(tree: Tree) -> list[Missing]:
     return [Missing(path=path, reason=NOT_YET) for path in paths]
 
 
-async def _run(state: State, tree: Tree) -> None:
-    first = tree.first or FirstCapture()
+async def _run(state: State, tree: Tree, first: FirstCapture) -> None:
     try:
         await _capture(state, tree, first)
     except* (RewinddError, OSError) as exc:

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from time import time_ns
 
@@ -42,6 +42,7 @@ async def running(
         StoreCorrupt, StoreIO, StoreFull: the store cannot be opened.
     """
     store = await to_thread.run_sync(StoreThread, data_dir)
+    watching = ExitStack()
     try:
         blobs = Blobs(data_dir)
         await to_thread.run_sync(blobs.sweep)
@@ -49,6 +50,9 @@ async def running(
         state = State(Bridge(store), blobs, data_dir=data, socket=socket, runtime_dir=runtime, home=home, capture=capture)
         state.feed = await to_thread.run_sync(_feed) if capture.watch else None
         state.mounts = await to_thread.run_sync(_mounts) if state.feed is not None else None
+        for watched in (state.feed, state.mounts):
+            if watched is not None:
+                watching.callback(watched.close)
         await state.load_sessions()
         await recover_all(state)
         async with anyio.create_task_group() as group:
@@ -60,11 +64,8 @@ async def running(
                 yield Service(state, os.getpid(), on_stop)
                 await windows.end_all(state)
                 brief.cancel_scope.cancel()
-        if state.feed is not None:
-            state.feed.close()
-        if state.mounts is not None:
-            state.mounts.close()
     finally:
+        watching.close()
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(store.close)
 
@@ -84,7 +85,7 @@ async def _carefully(work: Callable[[], Awaitable[None]]) -> None:
         await work()
     except (RewinddError, OSError) as exc:
         log.warning("later work failed, it is done again at the next start: %s", exc)
-    except Exception:
+    except Exception:  # a bug in one workspace's work must not end the daemon for all; its traceback is in the log
         log.exception("a bug, in later work")
 
 

@@ -13,14 +13,8 @@ from rewindd.model.ids import CheckpointId, EventId, SessionId
 from rewindd.model.log import Owner, Signature
 from rewindd.model.session import Head, Missing
 from rewindd.model.versions import ABSENT, UNKNOWN, Absent, Unknown, Version
-from rewindd.paths import FsText, LinkTarget, RelPath
+from rewindd.paths import LinkTarget, RelPath, encode_path
 from rewindd.store.compression import pack, unpack
-
-
-def _to_stored(value: object) -> bytes:
-    if isinstance(value, FsText):
-        return os.fsencode(value)
-    raise NotImplementedError(f"{type(value).__name__} is not stored")
 
 
 def _from_stored(kind: type, value: object) -> object:
@@ -29,7 +23,7 @@ def _from_stored(kind: type, value: object) -> object:
     raise ValueError(f"expected bytes for {kind.__name__}, got {type(value).__name__}")
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=_to_stored)
+_encoder = msgspec.msgpack.Encoder(enc_hook=encode_path)
 _versions: msgspec.msgpack.Decoder[Version] = msgspec.msgpack.Decoder(Version, dec_hook=_from_stored)
 _owners = msgspec.msgpack.Decoder(tuple[str, ...])
 _heads = msgspec.msgpack.Decoder(tuple[str | None, int | None])
