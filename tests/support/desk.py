@@ -6,9 +6,14 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
+
 import rewindd
 from rewindd.protocol import replies
 from support.daemon import RealDaemon
+
+#: The time between two questions, for a state that takes a few milliseconds to come.
+POLL_S = 0.005
 
 #: A tree as it is found: path to kind, mode bits and content (a link's target).
 Photograph = dict[str, tuple[str, int, bytes]]
@@ -70,11 +75,17 @@ class Desk:
         parent_id: str | None = None,
         attribution: str | None = None,
     ) -> AsyncIterator[rewindd.Session]:
-        """A session on the workspace."""
+        """A session on the workspace, whose first capture is complete: what that sees in the middle of a test is one more row."""
         async with self.client.session(
             self.root, agent=agent, session_id=session_id, parent_id=parent_id, attribution=attribution, capture=self.capture
         ) as session:
+            while await self._is_being_captured():
+                await anyio.sleep(POLL_S)
             yield session
+
+    async def _is_being_captured(self) -> bool:
+        workspaces = (await self.client.status()).workspaces
+        return any(one.root == str(self.root) and one.baseline.state == "running" for one in workspaces)
 
 
 def reasons(listed: Iterable[replies.PathReason]) -> dict[str, str]:
