@@ -1,64 +1,19 @@
-"""The wire's requests: one struct each, by `op`.
+"""The wire's requests: one struct each, by `op`, of the parts that are in `asking`, which have their names here too."""
 
-Pure data. Paths are bytes (msgpack bin) on the wire and `os.fsdecode`d `str` here. Unknown fields are ignored; a new field
-needs a default.
-"""
-
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import msgspec
 
 from rewindd.paths import FsText
+from rewindd.protocol.asking import MAX_ELEMENTS as MAX_ELEMENTS
+from rewindd.protocol.asking import Base as Base
+from rewindd.protocol.asking import EventBody as EventBody
+from rewindd.protocol.asking import Events as Events
+from rewindd.protocol.asking import Paths as Paths
+from rewindd.protocol.asking import Request as Request
+from rewindd.protocol.asking import StatsDelta as StatsDelta
+from rewindd.protocol.asking import Words as Words
 from rewindd.protocol.portable import PortableCheckpoint
-
-#: Elements of a list in one request: decoding more takes long enough to be felt by others. More paths go into several requests.
-MAX_ELEMENTS = 100_000
-Paths = Annotated[list[FsText], msgspec.Meta(max_length=MAX_ELEMENTS)]
-Words = Annotated[list[str], msgspec.Meta(max_length=8)]
-
-
-class Base(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller believes the session's head and last event to be; otherwise `head-moved`."""
-
-    head: str | None = None
-    event: int | None = None
-
-
-class EventBody(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as it travels. `kind`: user_prompt, assistant_response, tool_call or clear."""
-
-    kind: str
-    text: str = ""
-    tool_name: str = ""
-    arguments: str = ""
-    result: str = ""
-    success: bool = True
-    tokens: int = 0
-    duration_s: float = 0.0
-
-
-Events = Annotated[list[EventBody], msgspec.Meta(max_length=MAX_ELEMENTS)]
-
-
-class StatsDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """What to add to the statistics. Where a request has events and no delta, the daemon counts the events itself."""
-
-    messages: int = 0
-    tool_calls: int = 0
-    duration_s: float = 0.0
-    tokens: int = 0
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What every request may carry. `deadline_ms` is CLOCK_MONOTONIC in milliseconds; `progress` asks for progress frames."""
-
-    op: ClassVar[str]
-    #: True when it changes something: it may carry a `key`, and is answered once for each.
-    mutates: ClassVar[bool] = False
-    session: str | None = None
-    key: str | None = None
-    deadline_ms: float | None = None
-    progress: bool = False
 
 
 class Ping(Request, frozen=True, kw_only=True):
