@@ -16,8 +16,23 @@ MAX_TEXT_BYTES = 16 << 20
 
 
 async def timeline_since(state: State, tree: Tree, seq: int) -> Timeline:
-    """Returns the complete log of every path that has a row, or a row switched, after a position."""
-    return await state.bridge.transact(lambda db: timeline(db, tree, seq))
+    """Returns what the log says since a position, as `changes`."""
+    return await state.bridge.transact(lambda db: changes(db, tree, seq))
+
+
+def changes(db: Connection, tree: Tree, seq: int) -> Timeline:
+    """Returns the log since a position: the rows after it, and those before it that were switched since; no path's history.
+
+    It says of any position from `seq` on what was changed since then, and whose that is (`timeline.delta`), and what state a path
+    was in; not how an older state of it is made.
+    """
+    workspace = tree.workspace.id
+    later = edits.since(db, workspace, seq)
+    written = operations.positions(db, {row.operation for row in later if row.operation is not None})
+    toggles = edits.toggles_since(db, workspace, min(seq, *(at - 1 for at in written.values())) if written else seq)
+    earlier, theirs = edits.with_toggles(db, workspace, {toggle.row for toggle in toggles if toggle.row <= seq})
+    written |= operations.positions(db, {row.operation for row in earlier if row.operation is not None} - written.keys())
+    return Timeline([*earlier, *later], {*toggles, *theirs}, written, tree.index, tree.position)
 
 
 def timeline(db: Connection, tree: Tree, seq: int) -> Timeline:

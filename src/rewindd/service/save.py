@@ -17,7 +17,7 @@ from rewindd.service.conversation import check_base, counted, parse
 from rewindd.service.holding import drop, end_windows, of_session, why_left, windows_of
 from rewindd.service.locking import locked
 from rewindd.service.observing import observe
-from rewindd.service.reading import timeline, timeline_since
+from rewindd.service.reading import changes, timeline, timeline_since
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.store import checkpoints, events, sessions
@@ -37,7 +37,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """A session's head (None: its start) and position, what the session itself changed since, and the log that was asked for."""
+    """A session's head (None: its start) and position, what the session itself changed since, and the log that was asked for.
+
+    `timeline`: whole histories since the position that was named; since the head, where none was, without what is older.
+    """
 
     head: Checkpoint | None
     base_seq: int
@@ -100,15 +103,17 @@ async def standing(state: State, tree: Tree, session: Session) -> Standing:
 
 
 async def tail_of(state: State, tree: Tree, session: Session, seq: int | None = None) -> Tail:
-    """Returns what is behind the session's head, and the log since `seq` (None: since the head), all from one transaction."""
+    """Returns what is behind the session's head, and the histories of what changed since `seq`, all from one transaction.
+
+    None: no history is read, and what this costs follows what changed since the head.
+    """
     line = await positions.lineage(state, session)
 
     def read(db: Connection) -> Tail:
         head = positions.head_of(db, line)
         base = session.start_seq if head is None else head.seq
-        since = timeline(db, tree, base if seq is None else seq)
-        behind = since if seq is None or seq <= base else timeline(db, tree, base)
-        return Tail(head, base, delta(behind, session.id, base, tree.position), since)
+        behind = changes(db, tree, base)
+        return Tail(head, base, delta(behind, session.id, base, tree.position), behind if seq is None else timeline(db, tree, seq))
 
     return await state.bridge.transact(read)
 

@@ -136,6 +136,23 @@ def paths_toggled_since(db: Connection, workspace: WorkspaceId, seq: int) -> set
     return paths
 
 
+def toggles_since(db: Connection, workspace: WorkspaceId, seq: int) -> list[Toggle]:
+    """Returns what operations after position `seq` switched, by `at`."""
+    clause = "WHERE workspace = ? AND at > ? ORDER BY at, row"
+    return _TOGGLES.select(db, _toggle, clause, (number_of(db, workspace), seq))
+
+
+def with_toggles(db: Connection, workspace: WorkspaceId, seqs: Iterable[int]) -> tuple[list[Row], list[Toggle]]:
+    """Returns the rows at these positions, and every toggle of them."""
+    number = number_of(db, workspace)
+    rows: list[Row] = []
+    toggles: list[Toggle] = []
+    for part, marks in in_parts(set(seqs)):
+        rows += _EDITS.select(db, _row, f"WHERE workspace = ? AND seq IN ({marks})", (number, *part))
+        toggles += _TOGGLES.select(db, _toggle, f"WHERE workspace = ? AND row IN ({marks})", (number, *part))
+    return rows, toggles
+
+
 def toggles_of_operation(db: Connection, workspace: WorkspaceId, operation: OperationId) -> list[Toggle]:
     """Returns the toggles of one operation, by row."""
     clause = "WHERE operation = ? AND workspace = ? ORDER BY row"
