@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rewindd.protocol.replies import Checkpoint as Checkpoint
     from rewindd.protocol.replies import FileDiff as FileDiff
     from rewindd.protocol.replies import FileVersion as FileVersion
+    from rewindd.protocol.replies import Notice as Notice
     from rewindd.protocol.replies import RewindResult as RewindResult
     from rewindd.protocol.replies import Summary as Summary
 
@@ -33,6 +34,7 @@ _HOMES = {
     "Checkpoint": "rewindd.protocol.replies",
     "FileDiff": "rewindd.protocol.replies",
     "FileVersion": "rewindd.protocol.replies",
+    "Notice": "rewindd.protocol.replies",
     "RewindResult": "rewindd.protocol.replies",
     "Summary": "rewindd.protocol.replies",
 }

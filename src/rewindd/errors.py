@@ -45,7 +45,7 @@ class StoreError(RewinddError):
 
 
 class TransportError(RewinddError):
-    """Raised by the client alone: no daemon, or no answer."""
+    """Raised by the client: no daemon, or no answer. Only `Unavailable` also comes from a daemon, one that cannot start."""
 
 
 class BusyError(RewinddError):
@@ -199,7 +199,7 @@ class InternalError(RewinddError):
 
 
 class Unavailable(TransportError, ConnectionError):
-    """There is no daemon on the socket, and none could be started; nothing was sent."""
+    """There is no daemon on the socket, and none could be started; nothing was done."""
 
     code = "unavailable"
     retryable = True

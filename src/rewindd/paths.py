@@ -36,6 +36,12 @@ class RelPath(FsText):
         return RelPath(head) if head else ROOT
 
     @property
+    def ancestors(self) -> "list[RelPath]":
+        """The directories above it, the highest first, without the root."""
+        parts = self.split("/")
+        return [RelPath("/".join(parts[:count])) for count in range(1, len(parts))]
+
+    @property
     def name(self) -> str:
         """Its last part."""
         return self.rpartition("/")[2]

@@ -255,7 +255,9 @@ async def test_without_a_daemon_that_is_not_required(socket: str, tmp_path: Path
                 assert not bool(await session.record([]))
                 assert (await session.list(), await session.pending(), await session.diff("a")) == ([], [], None)
                 assert (await session.release(), await session.read(replies.FileVersion(kind="file", blob="00"))) == (0, b"")
-                assert (await client.sessions(), await client.checkpoints("w")) == ([], [])
+                assert (await client.sessions(), await client.checkpoints("w"), await client.barriers("w")) == ([], [], [])
+                barrier = await client.barrier("w", "of nobody")
+                assert (bool(barrier), barrier.id, barrier.workspace, barrier.label) == (False, "", "w", "of nobody")
                 await session.close()
                 assert client.gaps > 10
 

@@ -25,6 +25,10 @@ TEXT = Game(seed=0, tree=False, longest=40, at_once=0.25, workspace=0.05)
 CROWDED = Game(seed=0, tree=False, longest=8, at_once=0.25, workspace=0.05)
 #: Lines that repeat, as source code's do.
 REPEATED = replace(TEXT, repeats=0.5, same_is_clean=True)
+#: What is contested, and a session that is the other's sub-agent: taken along or not.
+FAMILY = replace(TEXT, children=0.3, shared=0.5, contested=8)
+FAMILY_TREE = replace(TREE, children=0.3, shared=0.5, contested=8)
+FAMILIES = (("family, tree", FAMILY_TREE), ("family, text", FAMILY))
 STEPS = 60
 
 
@@ -54,13 +58,21 @@ def told(name: str, figures: Figures, capsys: pytest.CaptureFixture[str]) -> Non
 def test_every_operation_gives_what_the_replay_gives(capsys: pytest.CaptureFixture[str]) -> None:
     """Rewinds, restores, undos and redos of any kind keep others' work, and an immediate undo restores every byte."""
     total = Figures()
-    for name, game, worlds in (("tree", TREE, 250), ("text", TEXT, 180), ("crowded", CROWDED, 100)):
+    for name, game, worlds in (("tree", TREE, 250), ("text", TEXT, 190), ("crowded", CROWDED, 100)):
         figures = play(game, range(worlds))
         told(name, figures, capsys)
         total.add(figures)
     assert total.operations >= 20_000
     assert total.immediate >= 4_000
     assert total.merged >= 800
+
+
+def test_what_is_shared_and_what_children_did(capsys: pytest.CaptureFixture[str]) -> None:
+    """Contested work goes only where it was said, a child's only where it was said; what goes comes back whole with an undo."""
+    for name, game in FAMILIES:
+        figures = play(game, range(60))
+        told(name, figures, capsys)
+        assert figures.immediate >= 300
 
 
 def test_repeated_lines_seldom_merge_wrong(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +87,8 @@ def test_repeated_lines_seldom_merge_wrong(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize("start", range(10_000, 20_000, 1000))
 def test_many_worlds(start: int, capsys: pytest.CaptureFixture[str]) -> None:
     """The same for a long time."""
-    for name, game in (("tree", TREE), ("text", TEXT), ("crowded", CROWDED), ("text, same is clean", replace(TEXT, same_is_clean=True))):
+    same_is_clean = ("text, same is clean", replace(TEXT, same_is_clean=True))
+    for name, game in (("tree", TREE), ("text", TEXT), ("crowded", CROWDED), same_is_clean, *FAMILIES):
         told(name, play(game, range(start, start + 1000)), capsys)
 
 

@@ -196,6 +196,6 @@ class Acts:
         return f"line {self.told}\n"
 
 
-def some_owner(chance: random.Random) -> Owner:
-    """A, B or nobody; now and then it is contested."""
-    return chance.choices([(A,), (B,), NOBODY, (A, B)], [40, 40, 19, 1])[0]
+def some_owner(chance: random.Random, contested: int = 1) -> Owner:
+    """A, B or nobody; now and then, `contested` times in a hundred, it is both's."""
+    return chance.choices([(A,), (B,), NOBODY, (A, B)], [40, 40, 20 - contested, contested])[0]

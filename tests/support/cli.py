@@ -13,7 +13,7 @@ import pytest
 from rewindd.cli.program import execute
 from rewindd.errors import RewinddError
 from rewindd.paths import FsText, RelPath
-from rewindd.protocol.replies import Incomplete, Reply, RewindResult, SessionInfo, Sessions, Stats, StepInfo, Summary
+from rewindd.protocol.replies import Incomplete, Notice, Reply, RewindResult, SessionInfo, Sessions, Stats, StepInfo, Summary
 from rewindd.protocol.requests import ListSessions, Request
 from rewindd.protocol.wire import Progress
 
@@ -31,6 +31,7 @@ class FakeDaemon:
     answers: dict[type[Request], list[Answer]] = field(default_factory=dict)
     asked: list[Request] = field(default_factory=list)
     connected: list[tuple[str | None, bool | None]] = field(default_factory=list)
+    notices: dict[str, list[Notice]] = field(default_factory=dict)
 
     def tell(self, kind: type[Request], *answers: Answer) -> None:
         """Gives the answers in this order; the last one stays."""

@@ -73,11 +73,18 @@ class Desk:
         agent: str = "tester",
         session_id: str | None = None,
         parent_id: str | None = None,
+        from_position: str | None = None,
         attribution: str | None = None,
     ) -> AsyncIterator[rewindd.Session]:
         """A session on the workspace, whose first capture is complete: what that sees in the middle of a test is one more row."""
         async with self.client.session(
-            self.root, agent=agent, session_id=session_id, parent_id=parent_id, attribution=attribution, capture=self.capture
+            self.root,
+            agent=agent,
+            session_id=session_id,
+            parent_id=parent_id,
+            from_position=from_position,
+            attribution=attribution,
+            capture=self.capture,
         ) as session:
             while await self._is_being_captured():
                 await anyio.sleep(POLL_S)

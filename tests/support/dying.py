@@ -26,6 +26,7 @@ from rewindd.protocol.replies import Reply
 from rewindd.protocol.requests import Request
 from rewindd.service.dispatch import Service
 from rewindd.service.running import running
+from rewindd.service.state import State
 from rewindd.store import edits, index, operations, workspaces
 from rewindd.store.database import Connection
 from rewindd.store.thread import StoreThread
@@ -35,6 +36,9 @@ R = TypeVar("R", bound=Reply)
 T = TypeVar("T")
 SESSION = "the-session"
 KEY = "the-key"
+#: The sessions that are there too where the act is about a barrier.
+OTHERS = ("another-session", "a-third-session")
+BARRIER = "the barrier"
 #: Above what goes into the database: a blob file's effects are among those of the save.
 BIG = b"0123456789abcdef" * (20 << 10)
 EXTERNAL_LINE = "line 25, by nobody"
@@ -48,6 +52,11 @@ class Desk:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+
+    @property
+    def state(self) -> State:
+        """What the service has in memory."""
+        return self._service._state
 
     async def ask(self, request: Request, expected: type[R]) -> R:
         return wire.decode_fields(await self._service.answer(request, b"", lambda _: None), expected)
@@ -145,6 +154,10 @@ def request_of(act: str) -> Request:
         return requests.Save(session=SESSION, key=KEY, id="second", label="the save", events=[_said("second")])
     if act == "undo":
         return requests.Undo(session=SESSION, key=KEY)
+    if act == "barrier":
+        return requests.MakeBarrier(session=SESSION, key=KEY, label=BARRIER)
+    if act == "to-barrier":
+        return requests.Rewind(session=SESSION, key=KEY, position=f"barrier:{BARRIER}")
     return requests.Rewind(session=SESSION, key=KEY, position="first", before=act == "before")
 
 
@@ -167,8 +180,37 @@ async def _before_the_rewind_before(desk: Desk, top: str) -> None:
     await desk.ask(requests.Record(session=SESSION, events=[_said("not saved")]), replies.Recorded)
 
 
+async def _before_the_barrier(desk: Desk, top: str) -> None:
+    """Three sessions, each with an edit and an event that are not saved."""
+    for number, session in enumerate(OTHERS):
+        directory = FsText(str(tree_of(top)))
+        await desk.ask(requests.OpenSession(directory=directory, agent=f"tests-{number}", id=session, exact=True), replies.SessionReply)
+    await _each_works(desk, top, "before")
+
+
+async def _before_the_rewind_to_it(desk: Desk, top: str) -> None:
+    """The barrier is made; then all three work on, one of them saves, and somebody unknown writes too."""
+    await _before_the_barrier(desk, top)
+    await desk.ask(requests.MakeBarrier(session=SESSION, label=BARRIER), replies.BarrierMade)
+    await _each_works(desk, top, "after")
+    await desk.ask(requests.Save(session=SESSION, id="second"), replies.Saved)
+    (tree_of(top) / "merged").write_text(text("line 3, second", EXTERNAL_LINE))
+    (tree_of(top) / "gone").unlink()
+
+
+async def _each_works(desk: Desk, top: str, word: str) -> None:
+    for number, session in enumerate((SESSION, *OTHERS)):
+        named = ("file", f"of-{number}-{word}")
+        await desk.ask(requests.TakeSnapshot(session=session, paths=[FsText(name) for name in named]), replies.Snapshots)
+        (tree_of(top) / "file").write_text(text(f"line {number * 5}, {word}"))
+        (tree_of(top) / named[1]).write_text(f"{word}\n")
+        await desk.ask(requests.Record(session=session, events=[_said(word)]), replies.Recorded)
+
+
 _EDITS = {
     "save": _edit,
+    "barrier": _before_the_barrier,
+    "to-barrier": _before_the_rewind_to_it,
     "wide": _wide,
     "rewind": _before_the_rewind,
     "undo": _before_the_undo,
@@ -218,8 +260,8 @@ def do(top: str, act: str, fault: str | None = None, times: int = 1, lasting: in
                 answers.append(await desk.told(request_of(act)))
                 Path(top, "answered").write_text(json.dumps(answers[0]))
                 photographs.append(photograph(tree_of(top)))
-            checkpoints = await _checkpoints(desk)
-        return {"names": names, "answers": answers, "photographs": photographs, "checkpoints": checkpoints}
+            checkpoints, heads = await _checkpoints(desk), await heads_of(desk)
+        return {"heads": heads, "names": names, "answers": answers, "photographs": photographs, "checkpoints": checkpoints}
 
     found = anyio.run(live)
     faults.arm(None)
@@ -247,8 +289,9 @@ def look_back(top: str, act: str) -> dict[str, Any]:
             found["answers"] = [await desk.told(request), await desk.told(request)]
             found["answered"] = photograph(tree_of(top))
             found["checkpoints"] = await _checkpoints(desk)
-            found["undo"] = await desk.told(requests.Undo(session=SESSION)) if act == "rewind" else None
-            found["after_undo"] = photograph(tree_of(top))
+            found["heads_answered"] = await heads_of(desk)
+            found["undo"] = await desk.told(requests.Undo(session=SESSION)) if act in ("rewind", "to-barrier") else None
+            found["after_undo"], found["heads_after_undo"] = photograph(tree_of(top)), await heads_of(desk)
             await desk.ask(requests.ListPending(session=SESSION), replies.Changes)  # observes
         return found
 
@@ -261,7 +304,18 @@ async def _facts(desk: Desk, top: str) -> dict[str, Any]:
         "recovered": [one.outcome for one in status.recovered],
         "tree": photograph(tree_of(top)),
         "checkpoints_found": await _checkpoints(desk),
+        "heads": await heads_of(desk),
     }
+
+
+async def heads_of(desk: Desk) -> dict[str, list[Any]]:
+    """Where each session stands: its head, its last event, its messages, and the barrier of its head."""
+    found: dict[str, list[Any]] = {}
+    for one in (await desk.ask(requests.ListSessions(all=True), replies.Sessions)).sessions:
+        listed = (await desk.ask(requests.ListCheckpoints(session=one.id), replies.Checkpoints)).checkpoints
+        barrier = next((checkpoint.barrier_id for checkpoint in listed if checkpoint.id == one.head), None)
+        found[one.id] = [one.head, one.event, one.stats.total_messages, barrier]
+    return found
 
 
 async def _checkpoints(desk: Desk) -> dict[str, Any]:

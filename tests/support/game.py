@@ -27,6 +27,11 @@ class Game:
     at_once: float = 0.5
     #: Odds of a rewind being about everybody's work.
     workspace: float = 0.2
+    #: Odds of a rewind taking the other session's work along as a child's, and of its taking what is contested.
+    children: float = 0.0
+    shared: float = 0.0
+    #: Of a hundred changes so many are contested.
+    contested: int = 1
     text: Callable[[World], MergeText] | None = None
 
     def play(self, steps: int) -> Figures:
@@ -59,7 +64,7 @@ class Game:
         session = chance.choice((A, B))
         if kind == "act":
             referee.figures.acts += 1
-            acts.anything(some_owner(chance), tree=self.tree)
+            acts.anything(some_owner(chance, self.contested), tree=self.tree)
         elif kind == "rules":
             referee.figures.acts += 1
             acts.rules()
@@ -86,6 +91,8 @@ class Game:
             also_external=chance.random() < self.workspace,
             on_conflict=chance.choices(list(OnConflict), [60, 10, 20, 10])[0],
             paths=self._filter(chance),
+            children=(B if session == A else A,) if self.children and chance.random() < self.children else (),
+            with_shared=bool(self.shared) and chance.random() < self.shared,
         )
         done = referee.rewind(session, checkpoint, aim, before=before)
         self._perhaps_undo(referee, done, chance)

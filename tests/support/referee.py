@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from rewindd.model.ids import SessionId
 from rewindd.model.index import Index
-from rewindd.model.log import OnConflict, Scope
+from rewindd.model.log import OnConflict, Owner, Scope
 from rewindd.model.versions import Absent, Directory, File, Unknown, Version
 from rewindd.paths import ROOT, RelPath
 from rewindd.plan.draft import Aim, Draft, Merged, merge, rewind, undo
@@ -259,7 +259,7 @@ class Referee:
         """Text conflicts only where changes of both sides touch, or may have."""
         by_path = {draft.path: draft for draft in drafts}
         for path, reason in ((missing.path, missing.reason) for missing in settled.conflicts):
-            if reason != "the same lines were changed since" or self.repeats:
+            if not reason.startswith("the same lines were changed since") or self.repeats:
                 continue
             draft = by_path[path]
             bodies = self.world.stories[path].bodies
@@ -291,7 +291,7 @@ class Referee:
                 assert self.world.live_of(path) == now, f"{path}: its rows were switched"
                 assert self.world.known(path) == known, f"{path}: it was changed"
                 continue
-            wanted = (now - self.world.owned(now, aim.session)) | self.world.owned(then, aim.session)
+            wanted = (now - self._taken(now, aim)) | self._taken(then, aim)
             if aim.also_external:
                 nobodys = {row for row in now if not self.world.owners[row]}
                 wanted = (wanted - nobodys) | {row for row in then if not self.world.owners[row]}
@@ -301,11 +301,15 @@ class Referee:
                 assert aim.on_conflict is OnConflict.OVERWRITE, f"{path}: other rows are live than should be"
                 self._check_overwritten(path, aim, target)
 
+    def _taken(self, rows: frozenset[int], aim: Aim) -> frozenset[int]:
+        """Those rows that a rewind takes as its session's."""
+        return frozenset(row for row in rows if _is_of(aim, self.world.owners[row]))
+
     def _check_overwritten(self, path: RelPath, aim: Aim, target: Mark) -> None:
         if not isinstance(target.known(path), Unknown):
             assert self.world.on_disk(path) == target.known(path), f"{path}: not as it was then"
             return
-        first = next(row for row in self.world.rows if row.path == path and row.seq > target.seq and row.owner == (aim.session,))
+        first = next(row for row in self.world.rows if row.path == path and row.seq > target.seq and _is_of(aim, row.owner))
         assert self.world.on_disk(path) == first.before, f"{path}: not as the session found it"
 
     def _concerned(self, paths: tuple[RelPath, ...] | None) -> list[RelPath]:
@@ -314,6 +318,12 @@ class Referee:
 
     def _shown(self, version: Version) -> str:
         return repr(self.world.text(version)) + f" {version.mode:o}" if isinstance(version, File) else repr(version)
+
+
+def _is_of(aim: Aim, owner: Owner) -> bool:
+    """True when a change is the session's alone, or its children's, or, where that was said, contested and theirs too."""
+    theirs = [one in (aim.session, *aim.children) for one in owner]
+    return any(theirs) and (all(theirs) or aim.with_shared)
 
 
 def _same(told: Version, found: Version, *, exact: bool) -> bool:

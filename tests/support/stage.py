@@ -32,6 +32,7 @@ class Stage:
         self.after: Photograph = done["end"]
         self.answer: dict[str, Any] = done["answers"][0]
         self.checkpoints: dict[str, Any] = done["checkpoints"]
+        self.heads: dict[str, list[Any]] = done["heads"]
 
     @property
     def tree(self) -> Photograph:

@@ -17,23 +17,24 @@ ALLOWED: dict[str, set[str]] = {
     "store": PURE | CORE | {"store"},
     "tree": PURE | CORE | {"tree"},
     "service": PURE | CORE | {"store", "tree", "service"},
-    "daemon": PURE | {"protocol", "service", "daemon", "places"},
+    "daemon": PURE | {"protocol", "service", "daemon", "places", "configuration"},
     "client": PURE | {"protocol", "client", "places"},
-    "cli": PURE | {"protocol", "client", "cli", "legacy", "places"},
+    "cli": PURE | {"protocol", "client", "cli", "legacy", "places", "configuration"},
     "legacy": PURE | {"protocol", "client", "legacy"},
     "places": PURE,
+    "configuration": PURE | {"places", "configuration"},
     "blocking": {"client"},
 }
 BANNED: dict[str, set[str]] = {
-    **{room: {"anyio", "asyncio", "zmq", "sqlite3", "socket", "subprocess", "time", "click"} for room in {*PURE, *CORE, "places"}},
+    **{room: {"anyio", "asyncio", "zmq", "sqlite3", "socket", "subprocess", "time", "click"} for room in {*PURE, *CORE, "places", "configuration"}},
     "store": {"anyio", "asyncio", "zmq", "click"},
     "tree": {"anyio", "asyncio", "zmq", "sqlite3", "click"},
     "service": {"zmq", "sqlite3", "click"},
     "daemon": {"sqlite3"},
     "cli": {"sqlite3", "asyncio"},
 }
-#: zmq in one module of the daemon and in the client only.
-ZMQ = ("daemon/server.py", "daemon/endpoint.py", "client/")
+#: zmq at the daemon's end of the wire and in the client only.
+ZMQ = ("daemon/server.py", "daemon/binding.py", "daemon/pulse.py", "daemon/endpoint.py", "client/")
 
 
 def modules() -> list[Path]:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from rewindd import errors
-from rewindd.daemon import peers, server
+from rewindd.daemon import binding, peers, server
 from rewindd.model import ids
 from rewindd.protocol import requests, wire
 from rewindd.protocol.requests import REQUESTS
@@ -67,14 +67,14 @@ def test_the_limits() -> None:
     assert values["requests in hand of one process"] == str(peers.MAX_OF_PROCESS)
     assert values["requests in hand of all"] == f"{peers.MAX_OF_ALL}, and {peers.MAX_BYTES >> 20} MiB of bodies"
     unread = f"{peers.MAX_UNREAD_BYTES >> 20} MiB of replies over 1 MiB"
-    assert values["messages that wait for one connection to read"] == f"{server.SEND_MESSAGES}, and {unread}"
+    assert values["messages that wait for one connection to read"] == f"{binding.SEND_MESSAGES}, and {unread}"
     assert (
-        values["one frame that the daemon reads"] == f"{server.MAX_FRAME_BYTES >> 20} MiB and {(server.MAX_FRAME_BYTES >> 10) % 1024} KiB"
+        values["one frame that the daemon reads"] == f"{binding.MAX_FRAME_BYTES >> 20} MiB and {(binding.MAX_FRAME_BYTES >> 10) % 1024} KiB"
     )
     assert values["a piece of a blob"] == f"{query.MAX_CHUNK_BYTES >> 20} MiB"
     assert values["a `key`"] == f"1 to {turn.MAX_KEY_CHARS} characters"
     assert values["a label"] == f"{ids.MAX_LABEL_CHARS} characters"
-    assert f"handshake in {server.HANDSHAKE_MS // 1000} s" in PAGE.read_text()
+    assert f"handshake in {binding.HANDSHAKE_MS // 1000} s" in PAGE.read_text()
     assert f"({server.DRAIN_S:g} s at most)" in PAGE.read_text()
     assert f"at least {positions.MIN_PREFIX_CHARS} characters" in PAGE.read_text()
     assert values["a request's `id`"].startswith(f"{wire.MAX_ID_BYTES} characters")

@@ -51,12 +51,13 @@ def test_requests(vector: Vector) -> None:
 
 @of("answer")
 def test_answers(vector: Vector) -> None:
-    """Each answer is the documented structure of its operation, and we send the same bytes, but for fields added since."""
+    """Each answer is the documented structure of its operation; we send the same bytes and what rides on it, but for fields added since."""
     head = wire.decode_reply_head(vector.body)
     kind = in_replies()[_SECTIONS[f"`{vector.op}`"].reply]
     reply = wire.decode_reply(vector.body, cast("type[replies.Pong]", kind))
     assert head.id is not None
-    again = wire.seal(head.id, wire.encode_reply(reply))
+    riding = wire.encode_notices(head.notices) if head.notices is not None else None
+    again = wire.seal(head.id, wire.encode_reply(reply), riding)
     assert (head.v, head.ok, head.error, head.progress) == (1, True, None, None)
     assert msgspec.msgpack.encode(only(msgspec.msgpack.decode(again), vector.meaning)) == vector.body
 

@@ -305,6 +305,35 @@ def test_an_error_of_a_later_daemon() -> None:
     assert "too-late" in error.message
 
 
+ANY_NOTICES = cast("st.SearchStrategy[replies.Notices]", any_of(replies.Notices))
+
+
+@given(ANY_REPLY, ANY_NOTICES, IDS)
+def test_notices_ride_on_answers(reply: replies.Reply, notices: replies.Notices, request_id: wire.RequestId) -> None:
+    """Notices arrive beside an answer, whose fields are what they would be without; so would they be to who does not know of notices."""
+    body = wire.seal(request_id, wire.encode_reply(reply), wire.encode_notices(notices))
+    head = wire.decode_reply_head(body)
+    assert (head.id, head.ok, head.notices) == (request_id, True, notices)
+    assert wire.decode_reply(body, type(reply)) == reply
+    read = plainly(body)
+    assert isinstance(read, dict)
+    del read["notices"]
+    assert read == plainly(wire.seal(request_id, wire.encode_reply(reply)))
+
+
+@given(ANY_NOTICES)
+def test_notices_ride_on_errors(notices: replies.Notices) -> None:
+    """Notices arrive beside an error too."""
+    head = wire.decode_reply_head(wire.encode_error(1, errors.Busy("later"), wire.encode_notices(notices)))
+    assert (head.ok, head.notices, wire.error_of(head).code) == (False, notices, "busy")
+
+
+def test_the_envelope_s_names_are_its_own() -> None:
+    """No reply has a field that the envelope has."""
+    taken = {one.name for one in msgspec.structs.fields(wire.ReplyHead)}
+    assert [kind.__name__ for kind in get_args(replies.Reply) if taken & hints_of(kind).keys()] == []
+
+
 def test_a_later_reply() -> None:
     """Fields that a later daemon adds to a reply are ignored; fields that are missing are noticed."""
     body = msgspec.msgpack.encode({"v": 1, "id": 1, "ok": True, "pid": 3, "later": {"x": 1}})

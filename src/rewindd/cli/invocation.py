@@ -10,7 +10,7 @@ from rewindd.cli.where import absolute, base_directory
 
 if TYPE_CHECKING:
     from rewindd.paths import FsText
-    from rewindd.protocol.replies import Reply
+    from rewindd.protocol.replies import Notice, Reply
     from rewindd.protocol.requests import Request
     from rewindd.protocol.wire import Progress
 
@@ -21,6 +21,11 @@ else:
 
 class Asker(Protocol):
     """A client, as far as a command needs one."""
+
+    @property
+    def notices(self) -> "dict[str, list[Notice]]":
+        """What the daemon told beside its answers, by session."""
+        ...
 
     def ask(
         self,
@@ -52,6 +57,7 @@ class Invocation:
         self._connect = connect
         self._clients: dict[bool | None, Asker] = {}
         self._open = ExitStack()
+        self._notices: dict[str, list[Notice]] = {}
 
     def ask(self, request: "Request", expected: type[R], *, autostart: bool | None = None, timeout_s: float | None = None) -> R:
         """Asks the daemon. `autostart`: None is as the environment says.
@@ -67,8 +73,18 @@ class Invocation:
 
     def hang_up(self) -> None:
         """Closes the connections; the next question makes a new one."""
+        for client in self._clients.values():
+            self._notices |= client.notices
         self._clients.clear()
         self._open.close()
+
+    def tell_notices(self) -> None:
+        """Says that there are notices, where the daemon told of some. They stay unacknowledged."""
+        if self._notices:
+            from rewindd.cli.render.notices import waiting
+
+            for line in waiting(self._notices):
+                self.screen.say(line)
 
     @property
     def socket(self) -> str | None:

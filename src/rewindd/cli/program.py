@@ -21,6 +21,7 @@ def execute(args: Sequence[str], env: Mapping[str, str], connect: Connect | None
             status = _run(run, list(args))
         finally:
             run.hang_up()
+        run.tell_notices()
         run.screen.flush()
     except ReaderGone:
         _discard_stdout()
@@ -65,6 +66,10 @@ def _failed(run: Invocation, code: str, message: str, fields: dict[str, object])
     run.screen.warn(f"{run.screen.paint_err('rewindctl:', 'red')} {visible_lines(message)}")
     for detail in _details(message, fields):
         run.screen.warn(f"  {visible_lines(detail)}")
+    if code in ("unknown-op", "unsupported-version"):
+        from rewindd.cli import versions
+
+        run.screen.warn(f"  {visible_lines(versions.after(run, code))}")
     return status_of(code)
 
 

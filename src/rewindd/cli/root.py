@@ -17,6 +17,7 @@ _HOMES = {
     "release": "keep",
     "run": "run",
     "save": "keep",
+    "barrier": "barrier",
     "list": "query",
     "show": "query",
     "diff": "query",
@@ -27,8 +28,14 @@ _HOMES = {
     "materialize": "materialize",
     "capture": "capture",
     "log": "query",
+    "blame": "blame",
+    "watch": "watch",
     "export": "transfer",
     "import": "transfer",
+    "doctor": "doctor",
+    "config": "config",
+    "logs": "logs",
+    "metrics": "metrics",
     "completions": "completions",
 }
 
@@ -53,6 +60,6 @@ class Root(Group):
 root = Root(
     name="rewindctl",
     help="Take an agent's work back: snapshots, checkpoints, and a rewind that can be undone.",
-    epilog="A position is a checkpoint's id, label or unique prefix, @ (the head), @~2 (its second ancestor), @{10m} or @{01:55}.",
+    epilog="A position is a checkpoint's id, label or unique prefix, @ (the head), @~2 (two before it), @{10m}, @{01:55}, barrier:ID.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -11,9 +11,11 @@ import anyio.to_thread
 from rewindd.client import autostart as starting
 from rewindd.client import calls
 from rewindd.client.caller import Caller
-from rewindd.client.exchange import Exchange, OnProgress
+from rewindd.client.events import Events
+from rewindd.client.exchange import TIMEOUT_S, Exchange, OnProgress
 from rewindd.client.handle import opening
 from rewindd.client.link import Link
+from rewindd.client.listening import Listening
 from rewindd.client.seat import Run, Work
 from rewindd.client.session import Session
 from rewindd.errors import RewinddError
@@ -83,6 +85,7 @@ class Client:
     def __init__(self, link: Link, caller: Caller) -> None:
         self._link = link
         self._caller = caller
+        self._sessions: list[Session] = []
 
     @property
     def gaps(self) -> int:
@@ -149,6 +152,45 @@ class Client:
         """Returns the newest checkpoints of all sessions of a workspace (its id, or a directory), oldest first."""
         return await self.run(calls.workspace_checkpoints(workspace, limit))
 
+    async def barrier(
+        self, workspace: calls.AnyPath, label: str | None = None, *, wait: bool = True, progress: OnProgress | None = None
+    ) -> replies.Barrier:
+        """Makes one named point over all open sessions of a workspace (its id, or a directory); durable on return.
+
+        Each gets a checkpoint at the same position, which is its head from then on; `session.rewind("barrier:ID")` in any of them takes
+        files, conversations and statistics of all of them back to it, or of none. What a session's handle has not told yet is not in it.
+
+        Args:
+            wait: for the workspace's first capture to be complete; without, what it did not reach yet is `incomplete`.
+            progress: is called about once a second while it waits, with `done` of `total`; it must not block.
+
+        Raises:
+            UnknownWorkspace: there is none such, or its directory is gone.
+        """
+        return await self.run(calls.barrier(workspace, label, wait=wait, on_progress=progress))
+
+    async def barriers(self, workspace: calls.AnyPath, *, limit: int | None = None) -> list[replies.Barrier]:
+        """Returns the newest barriers of a workspace (its id, or a directory), oldest first."""
+        return await self.run(calls.barriers(workspace, limit))
+
+    def events(self, session: Session | str | None = None, *, diff: bool = False, ack: bool = True) -> Events:
+        """Yields what others do to what a session works on, as it comes: an async iterator of `replies.Notice`.
+
+        A notice is acknowledged when the one after it is asked for. One iterator of a session that acknowledges is enough.
+
+        Args:
+            session: a handle or an id; None: all sessions of this client whose block is entered, `told` says which one it is for.
+            diff: has each notice's `patch` filled in.
+            ack: False leaves the notices to the session's own reader, and does not keep the session active.
+        """
+
+        def wanted() -> list[str]:
+            given = self._sessions if session is None else [session]
+            return [name for one in given if (name := one if isinstance(one, str) else one.id)]
+
+        ask = partial(self.ask, expected=replies.Notices, timeout_s=TIMEOUT_S)
+        return Events(ask, Listening(wanted, self._caller.post, diff=diff, ack=ack), required=self.required)
+
     @asynccontextmanager
     async def session(
         self,
@@ -157,6 +199,7 @@ class Client:
         agent: str | None = None,
         session_id: str | None = None,
         parent_id: str | None = None,
+        from_position: str | None = None,
         capture: str | None = None,
         attribution: str | None = None,
         exact: bool = False,
@@ -173,18 +216,23 @@ class Client:
             agent=agent,
             session_id=session_id,
             parent_id=parent_id,
+            from_position=from_position,
             capture=capture,
             attribution=attribution,
             exact=exact,
             replaced=replaced,
         )
-        session = Session(self.run, await anyio.to_thread.run_sync(look), required=self.required)
+        opened = await anyio.to_thread.run_sync(look)
+        session = Session(self.run, opened, required=self.required, post=self._caller.post, listen=self.events)
         await session.open()
+        self._sessions.append(session)
         try:
             yield session
         except BaseException:
             await session.leave(quietly=True)
             raise
+        finally:
+            self._sessions.remove(session)
         await session.leave(quietly=not self.required)
 
     async def _ask(self, make: Callable[[], Exchange[R]]) -> R:

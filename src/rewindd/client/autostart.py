@@ -121,7 +121,7 @@ class Starter:
         return errors.Unavailable(f"no daemon on {self.socket_path}, {why}", socket=os.fsencode(self.socket_path).decode(errors="replace"))
 
     def _log(self) -> str:
-        return os.path.join(os.path.dirname(os.path.abspath(self.socket_path)), "rewindd.log")
+        return log_beside(self.socket_path)
 
     def _private_file(self, suffix: str) -> str:
         """Returns the name of a file beside the socket, after making sure that its directory is ours alone."""
@@ -134,6 +134,11 @@ class Starter:
         if found.st_uid != os.geteuid() or found.st_mode & 0o022:
             raise errors.Unavailable(f"no daemon, and none is started in {directory}: it is not yours alone; set REWINDD_SOCKET")
         return os.path.abspath(self.socket_path) + suffix
+
+
+def log_beside(socket_path: str) -> str:
+    """Returns the path of the log of a daemon that a client started: beside its socket."""
+    return os.path.join(os.path.dirname(os.path.abspath(socket_path)), "rewindd.log")
 
 
 class _Lock:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rewindd.client import autostart as starting
 from rewindd.client.caller import Caller
-from rewindd.client.exchange import Exchange, OnProgress
+from rewindd.client.exchange import TIMEOUT_S, Exchange, OnProgress
 from rewindd.client.line import Line
-from rewindd.errors import RewinddError
+from rewindd.errors import RewinddError, TransportError, UnknownSession
 from rewindd.protocol import replies
 from rewindd.protocol.replies import Reply
 from rewindd.protocol.requests import Request
@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # a command line needs `ask` alone, and starts faster without
     from rewindd.client.blocking_session import Session
     from rewindd.client.calls import AnyPath
     from rewindd.client.seat import Work
+
+#: How long a listener holds the connection, which several threads may use, at a time.
+HELD_MS = 1000
 
 R = TypeVar("R", bound=Reply)
 T = TypeVar("T")
@@ -53,6 +56,7 @@ class Client:
     def __init__(self, starter: starting.Starter, *, timeout_s: float | None = None, required: bool = True) -> None:
         self._line = Line(starter)
         self._caller = Caller(timeout_s=timeout_s, required=required)
+        self._sessions: list[Session] = []
 
     def __enter__(self) -> "Client":
         return self
@@ -123,6 +127,62 @@ class Client:
 
         return self.run(calls.workspace_checkpoints(workspace, limit))
 
+    def barrier(
+        self, workspace: "AnyPath", label: str | None = None, *, wait: bool = True, progress: OnProgress | None = None
+    ) -> replies.Barrier:
+        """Makes one named point over all open sessions of a workspace (its id, or a directory); durable on return.
+
+        Each gets a checkpoint at the same position, which is its head from then on; `session.rewind("barrier:ID")` in any of them takes
+        files, conversations and statistics of all of them back to it, or of none. What a session's handle has not told yet is not in it.
+
+        Args:
+            wait: for the workspace's first capture to be complete; without, what it did not reach yet is `incomplete`.
+            progress: is called about once a second while it waits, with `done` of `total`; it must not block.
+
+        Raises:
+            UnknownWorkspace: there is none such, or its directory is gone.
+        """
+        from rewindd.client import calls
+
+        return self.run(calls.barrier(workspace, label, wait=wait, on_progress=progress))
+
+    def barriers(self, workspace: "AnyPath", *, limit: int | None = None) -> list[replies.Barrier]:
+        """Returns the newest barriers of a workspace (its id, or a directory), oldest first."""
+        from rewindd.client import calls
+
+        return self.run(calls.barriers(workspace, limit))
+
+    @property
+    def notices(self) -> "dict[str, list[replies.Notice]]":
+        """What rode on replies and was not taken yet, of each session for which there is something."""
+        return self._caller.post.waiting
+
+    def events(self, session: "Session | str | None" = None, *, diff: bool = False, ack: bool = True) -> "Iterator[replies.Notice]":
+        """Yields what others do to what a session works on, as it comes, and waits for it; as the asynchronous client's `events`.
+
+        Other threads' calls come in between: the connection is held for a second at a time at most.
+        """
+        from rewindd.client.listening import Listening
+
+        def wanted() -> list[str]:
+            given = self._sessions if session is None else [session]
+            return [name for one in given if (name := one if isinstance(one, str) else one.id)]
+
+        listening = Listening(wanted, self._caller.post, diff=diff, ack=ack)
+        while sessions := listening.open():
+            for name in sessions:
+                try:
+                    told = self.ask(listening.question(name, HELD_MS // len(sessions)), replies.Notices, timeout_s=TIMEOUT_S)
+                    listening.heard(name, told)
+                except UnknownSession:
+                    listening.closed(name)
+                except TransportError:
+                    if self._caller.required:
+                        raise
+                    return
+            while listening.ready:
+                yield listening.ready.popleft()
+
     @contextmanager
     def session(
         self,
@@ -131,6 +191,7 @@ class Client:
         agent: str | None = None,
         session_id: str | None = None,
         parent_id: str | None = None,
+        from_position: str | None = None,
         capture: str | None = None,
         attribution: str | None = None,
         exact: bool = False,
@@ -149,18 +210,22 @@ class Client:
             agent=agent,
             session_id=session_id,
             parent_id=parent_id,
+            from_position=from_position,
             capture=capture,
             attribution=attribution,
             exact=exact,
             replaced=replaced,
         )
-        session = Session(self.run, asked, required=self._caller.required)
+        session = Session(self.run, asked, required=self._caller.required, post=self._caller.post, listen=self.events)
         session.open()
+        self._sessions.append(session)
         try:
             yield session
         except BaseException:
             session.leave(quietly=True)
             raise
+        finally:
+            self._sessions.remove(session)
         session.leave(quietly=not self._caller.required)
 
     def _ask(self, exchange: Exchange[R]) -> R:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from rewindd import errors
 from rewindd.client.exchange import Exchange, OnProgress, default_timeout_s
+from rewindd.client.notices import Post
 from rewindd.protocol.replies import Reply
 from rewindd.protocol.requests import Request
 
@@ -23,12 +24,13 @@ class Caller:
     """Makes the exchanges of one client, and decides what its failures become.
 
     `required`: errors are raised. Otherwise what a missing daemon fails is counted in `gaps`, said once, and answered by
-    the call's placeholder.
+    the call's placeholder. `post`: what the daemon told its sessions beside its answers.
     """
 
     def __init__(self, *, timeout_s: float | None, required: bool) -> None:
         self.required = required
         self.gaps = 0
+        self.post = Post()
         self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
         self._is_away = False
@@ -47,7 +49,15 @@ class Caller:
         It lasts `timeout_s`, else what the client was told, else `usual_s`, else what is usual for the request.
         """
         limit_s = self._limit_s(_first(timeout_s, self._timeout_s, usual_s, default_timeout_s(request)))
-        return Exchange(request, expected, next(self._numbers), timeout_s=limit_s, now_s=time.monotonic(), on_progress=on_progress)
+        return Exchange(
+            request,
+            expected,
+            next(self._numbers),
+            timeout_s=limit_s,
+            now_s=time.monotonic(),
+            on_progress=on_progress,
+            mailbox=self.post.of(request),
+        )
 
     def failed(self, error: errors.RewinddError) -> None:
         """Says how a request ended; what the daemon answered was heard."""

@@ -1,6 +1,7 @@
 """What each call of the clients asks, and what it makes of the answers; without a socket, without waiting."""
 
 import os
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -114,12 +115,18 @@ def record(seat: Seat, events: Iterable[GivenEvent]) -> Work[replies.Recorded]:
 
 
 def flush(seat: Seat) -> Work[None]:
-    """Tells everything that is unsent; once more when the session had moved on."""
+    """Tells everything that is unsent, at the end of a handle; not where another process said something and nobody decided since.
+
+    What was said before is then no part of the conversation that the session has now; a call after `HeadMoved` makes it one.
+    """
 
     def steps() -> Steps[None]:
+        if seat.has_unsent:
+            seat.check_unmoved()
         try:
             yield from flush_steps(seat)
         except errors.HeadMoved:
+            seat.check_unmoved()
             yield from flush_steps(seat)
 
     return Work(steps=steps(), placeholder=lambda reason: None, alone=True)
@@ -171,13 +178,17 @@ def rewind(seat: Seat, request: requests.Rewind) -> Work[replies.RewindResult]:
 def undo(seat: Seat, *, operation: str | None, on_conflict: str, dry_run: bool) -> Work[replies.RewindResult]:
     """Takes the newest rewind back."""
     return turn_back(
-        seat, lambda: requests.Undo(session=seat.id, operation=operation, on_conflict=on_conflict, dry_run=dry_run), dry_run=dry_run
+        seat,
+        lambda: requests.Undo(session=seat.id, operation=operation, on_conflict=on_conflict, dry_run=dry_run, base=seat.base()),
+        dry_run=dry_run,
     )
 
 
 def redo(seat: Seat, *, on_conflict: str, dry_run: bool) -> Work[replies.RewindResult]:
     """Takes the newest undo back."""
-    return turn_back(seat, lambda: requests.Redo(session=seat.id, on_conflict=on_conflict, dry_run=dry_run), dry_run=dry_run)
+    return turn_back(
+        seat, lambda: requests.Redo(session=seat.id, on_conflict=on_conflict, dry_run=dry_run, base=seat.base()), dry_run=dry_run
+    )
 
 
 def read_chunk(seat: Seat, blob: str, offset: int) -> Work[replies.Chunk]:
@@ -218,6 +229,27 @@ def workspace_checkpoints(workspace: AnyPath, limit: int | None) -> Work[list[re
     return Work(steps=_workspace_checkpoints(workspace, limit), placeholder=lambda reason: [])
 
 
+def barrier(workspace: AnyPath, label: str | None, *, wait: bool, on_progress: OnProgress | None) -> Work[replies.Barrier]:
+    """Makes a barrier in a workspace, named by its id or as a directory."""
+    name, directory = _named(workspace)
+
+    def steps() -> Steps[replies.Barrier]:
+        request = requests.MakeBarrier(workspace=name, directory=directory, label=label, wait=wait, key=uuid.uuid4().hex)
+        return (yield from ask(request, replies.BarrierMade)).barrier
+
+    return Work(steps=steps(), placeholder=lambda reason: gaps.no_barrier(name or "", label, reason), on_progress=on_progress)
+
+
+def barriers(workspace: AnyPath, limit: int | None) -> Work[list[replies.Barrier]]:
+    """Asks for the barriers of a workspace, named by its id or as a directory."""
+    name, directory = _named(workspace)
+
+    def steps() -> Steps[list[replies.Barrier]]:
+        return (yield from ask(requests.ListBarriers(workspace=name, directory=directory, limit=limit), replies.Barriers)).barriers
+
+    return Work(steps=steps(), placeholder=lambda reason: [])
+
+
 def rewind_request(
     position: str,
     *,
@@ -228,6 +260,8 @@ def rewind_request(
     also: Words | None,
     on_conflict: str,
     across_head: bool,
+    with_shared: bool,
+    with_children: bool,
     paths: AnyPath | Iterable[AnyPath],
     dry_run: bool,
 ) -> requests.Rewind:
@@ -242,6 +276,8 @@ def rewind_request(
         also=_words(also),
         on_conflict=on_conflict,
         across_head=across_head,
+        with_shared=with_shared,
+        with_children=with_children,
         paths=given,
         plan=plan,
         dry_run=dry_run,
@@ -322,6 +358,13 @@ def _workspace_checkpoints(workspace: AnyPath, limit: int | None) -> Steps[list[
             return []
         name = found.sessions[0].workspace
     return (yield from ask(requests.ListCheckpoints(all=True, workspace=str(name), limit=limit), replies.Checkpoints)).checkpoints
+
+
+def _named(workspace: AnyPath) -> tuple[str | None, FsText | None]:
+    """A workspace's id, or the directory, of which one is given: an id has no slash in it, and is neither `.` nor `..`."""
+    name: str = fs_text(workspace)
+    is_path = os.sep in name or name in (".", "..")
+    return (None, FsText(os.path.realpath(name))) if is_path else (str(name), None)
 
 
 def _event(given: Mapping[str, object]) -> EventBody:

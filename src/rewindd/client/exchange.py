@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from rewindd import errors
+from rewindd.client.notices import Mailbox
 from rewindd.protocol import wire
 from rewindd.protocol.replies import Reply
 from rewindd.protocol.requests import Request, Stop, TakeSnapshot
@@ -39,7 +40,15 @@ class Exchange(Generic[R]):
     """
 
     def __init__(
-        self, request: Request, expected: type[R], number: int, *, timeout_s: float, now_s: float, on_progress: OnProgress | None = None
+        self,
+        request: Request,
+        expected: type[R],
+        number: int,
+        *,
+        timeout_s: float,
+        now_s: float,
+        on_progress: OnProgress | None = None,
+        mailbox: Mailbox | None = None,
     ) -> None:
         self.number = number
         self.give_up_at_s = now_s + timeout_s
@@ -47,6 +56,8 @@ class Exchange(Generic[R]):
         self._expected = expected
         self._timeout_s = timeout_s
         self._on_progress = on_progress
+        self._mailbox = mailbox
+        self._noticed = request.noticed if request.noticed is not None or mailbox is None else mailbox.noticed
         self._changes_something = request.mutates and not getattr(request, "dry_run", False)
         self._sendings_left = 1 if isinstance(request, Stop) else MAX_SENDINGS  # its effect is that the connection goes
         self._sent = False
@@ -79,7 +90,9 @@ class Exchange(Generic[R]):
             self._on_progress(progress)
 
     def answer(self, head: wire.ReplyHead, body: bytes) -> R:
-        """Returns the reply. Raises the error that it names, or BadRequest when it is not what was expected."""
+        """Returns the reply; what rides on it is in the mailbox. Raises the error that it names, BadRequest for another kind of reply."""
+        if self._mailbox is not None:
+            self._mailbox.receive(head.notices, self._noticed)
         if not head.ok:
             raise wire.error_of(head)
         return wire.decode_reply(body, self._expected)
@@ -100,4 +113,4 @@ class Exchange(Generic[R]):
     def _completed(self, request: Request) -> Request:
         key = request.key or (uuid.uuid4().hex if self._changes_something else None)
         deadline_ms = request.deadline_ms if request.deadline_ms is not None else self.give_up_at_s * 1000
-        return msgspec.structs.replace(request, key=key, deadline_ms=deadline_ms, progress=True)
+        return msgspec.structs.replace(request, key=key, deadline_ms=deadline_ms, progress=True, noticed=self._noticed)

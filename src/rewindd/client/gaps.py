@@ -22,6 +22,15 @@ class SkippedSummary(replies.Summary, frozen=True, kw_only=True):
         return False
 
 
+class SkippedBarrier(replies.Barrier, frozen=True, kw_only=True):
+    """A barrier that was not made; its id is empty."""
+
+    skipped: str
+
+    def __bool__(self) -> bool:
+        return False
+
+
 class SkippedCheckpoint(replies.Checkpoint, frozen=True, kw_only=True):
     """A checkpoint that could not be loaded."""
 
@@ -42,6 +51,15 @@ class SkippedRewind(replies.RewindResult, frozen=True, kw_only=True):
 
 class SkippedPath(replies.PathVersion, frozen=True, kw_only=True):
     """A path of which nothing could be learned."""
+
+    skipped: str
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class SkippedBlame(replies.Blamed, frozen=True, kw_only=True):
+    """A file of whose lines nothing could be learned."""
 
     skipped: str
 
@@ -114,6 +132,21 @@ def no_checkpoint(session_id: str, stats: SessionStats, reason: str) -> replies.
     )
 
 
+def no_barrier(workspace: str, label: str | None, reason: str) -> replies.Barrier:
+    """Returns a barrier that is none."""
+    return SkippedBarrier(
+        id="",
+        workspace=workspace,
+        root=FsText(""),
+        label=label,
+        seq=0,
+        created_at=datetime.now(UTC),
+        members=[],
+        incomplete=replies.Incomplete(count=0, first=[]),
+        skipped=reason,
+    )
+
+
 def no_rewind(stats: SessionStats, dry_run: bool, reason: str) -> replies.RewindResult:
     """Returns a rewind that touched nothing."""
     return SkippedRewind(
@@ -139,6 +172,11 @@ def no_rewind(stats: SessionStats, dry_run: bool, reason: str) -> replies.Rewind
 def no_path(path: RelPath, reason: str) -> replies.PathVersion:
     """Returns a path that could not be looked at."""
     return SkippedPath(path=path, version=None, skipped=reason)
+
+
+def no_blame(path: RelPath, reason: str) -> replies.Blamed:
+    """Returns a file without lines."""
+    return SkippedBlame(path=path, position="", content=b"", spans=[], skipped=reason)
 
 
 def no_status(reason: str) -> replies.Status:

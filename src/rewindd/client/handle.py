@@ -4,10 +4,11 @@ import os
 
 from rewindd.client.calls import AnyPath, fs_text
 from rewindd.client.history import SessionHistory, SessionStats
+from rewindd.client.notices import Post
 from rewindd.client.seat import Seat
 from rewindd.errors import BadRequest
 from rewindd.paths import FsText
-from rewindd.protocol.replies import SessionInfo
+from rewindd.protocol.replies import Notice, SessionInfo
 from rewindd.protocol.requests import OpenSession
 
 #: How long leaving a session may take to tell what was recorded. An agent is ending: it must not hang on us.
@@ -17,8 +18,9 @@ LEAVE_S = 2.0
 class Handle:
     """A session, as its handle knows it. `history` and `stats` are the handle's own and go with the next save."""
 
-    def __init__(self, opening: OpenSession) -> None:
+    def __init__(self, opening: OpenSession, post: Post) -> None:
         self._seat = Seat(opening)
+        self._post = post
 
     @property
     def id(self) -> str:
@@ -29,6 +31,15 @@ class Handle:
     def info(self) -> SessionInfo | None:
         """The session as the daemon last described it whole; None while no daemon was reached."""
         return self._seat.info
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What others did to what the session works on: as it came with replies so far, and was not taken yet. Oldest first."""
+        return list(self._post.box(self.id).waiting)
+
+    def take_notices(self) -> list[Notice]:
+        """Returns `notices`, each once: they are acknowledged with the session's next request, and told again where that is never made."""
+        return self._post.box(self.id).take()
 
     @property
     def head(self) -> str | None:
@@ -52,6 +63,7 @@ def opening(
     agent: str | None,
     session_id: str | None,
     parent_id: str | None,
+    from_position: str | None,
     capture: str | None,
     attribution: str | None,
     exact: bool,
@@ -79,6 +91,7 @@ def opening(
         agent=agent,
         id=session_id,
         parent=parent_id,
+        from_position=from_position,
         capture=capture,
         attribution=attribution,
         exact=exact,

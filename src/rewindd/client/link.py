@@ -61,7 +61,8 @@ class Link:
         self._starter = starter
         self._address = sockets.endpoint(starter.socket_path)
         self._waiting: dict[wire.RequestId | None, _Waiting] = {}
-        self._slots = anyio.Semaphore(MAX_IN_FLIGHT)
+        # The daemon counts those that wait apart, too.
+        self._slots, self._waiting_slots = anyio.Semaphore(MAX_IN_FLIGHT), anyio.Semaphore(MAX_IN_FLIGHT)
         self._connecting = anyio.Lock()
         self._came_up = anyio.Event()
         self._connection = 0
@@ -100,8 +101,9 @@ class Link:
         Raises:
             RewinddError: the one that the daemon answered, or the exchange's failure.
         """
+        slots = self._waiting_slots if exchange.op in wire.LONG_POLLS else self._slots
         with anyio.move_on_after(exchange.remaining_s(time.monotonic())) as waited:
-            await self._slots.acquire()
+            await slots.acquire()
         if waited.cancelled_caught:
             raise exchange.failure(f"{MAX_IN_FLIGHT} requests of this client wait for their answers")
         waiting = _Waiting()
@@ -115,7 +117,7 @@ class Link:
                 exchange.lost()
         finally:
             del self._waiting[exchange.number]
-            self._slots.release()
+            slots.release()
 
     async def _send(self, exchange: Exchange[R], waiting: _Waiting) -> None:
         while True:

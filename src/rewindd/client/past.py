@@ -33,6 +33,16 @@ def show(seat: Seat, position: str, path: AnyPath) -> Work[replies.PathVersion]:
     return Work(steps=ask_in(seat, make, replies.PathVersion), placeholder=lambda reason: gaps.no_path(RelPath(given), reason))
 
 
+def blame(seat: Seat, path: AnyPath, position: str | None) -> Work[replies.Blamed]:
+    """Asks which row each line of a file came from."""
+    given = fs_text(path)
+
+    def make() -> Request:
+        return requests.Blame(session=seat.id, path=named(seat, [given])[0], position=position)
+
+    return Work(steps=ask_in(seat, make, replies.Blamed), placeholder=lambda reason: gaps.no_blame(RelPath(given), reason))
+
+
 def restore(
     seat: Seat, paths: Sequence[AnyPath], *, position: str | None, overwrite: bool, plan: str | None, dry_run: bool
 ) -> Work[replies.RewindResult]:
@@ -41,7 +51,9 @@ def restore(
 
     def make() -> Request:
         located = named(seat, given)
-        return requests.Restore(session=seat.id, paths=located, position=position, overwrite=overwrite, plan=plan, dry_run=dry_run)
+        return requests.Restore(
+            session=seat.id, paths=located, position=position, overwrite=overwrite, plan=plan, dry_run=dry_run, base=seat.base()
+        )
 
     return turn_back(seat, make, dry_run=dry_run)
 

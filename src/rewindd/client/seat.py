@@ -92,7 +92,8 @@ class Seat:
     """A session as its handle knows it.
 
     `info` is None until the daemon was reached. `known` is what the daemon has of the statistics. `doubt` asks again for
-    a change whose outcome is not known. `missed` counts paths that could not be kept while there was no daemon.
+    a change whose outcome is not known. `missed` counts paths that could not be kept while there was no daemon. `moved`: another
+    process took the conversation on or back, and no call of this one went through since: what is unsent was said before that.
     """
 
     def __init__(self, opening: requests.OpenSession) -> None:
@@ -104,6 +105,7 @@ class Seat:
         self.known = self.stats.copy()
         self.history = SessionHistory(self.stats)
         self.missed = 0
+        self.moved = False
         self.doubt: Callable[[], Steps[None]] | None = None
 
     @property
@@ -119,6 +121,18 @@ class Seat:
     def base(self) -> requests.Base:
         """What the handle believes the session's head and last event to be."""
         return requests.Base(head=self.head, event=self.event)
+
+    def check_unmoved(self) -> None:
+        """Raises HeadMoved where another process took the conversation elsewhere and the caller decided nothing since.
+
+        Then nothing is told on the caller's behalf, as it is at the end of a handle and of a turn.
+        """
+        if self.moved:
+            raise errors.HeadMoved(
+                f"session {self.id!r} has moved on, and what was recorded here before that is not told by itself",
+                head=self.head,
+                event=self.event,
+            )
 
     def stand(self, head: str | None, event: int | None, stats: replies.Stats, told: StatsDelta) -> None:
         """Takes what the daemon said; `told` is what it counted of ours, what was counted meanwhile stays."""
@@ -172,8 +186,9 @@ def change(seat: Seat, request: Request, expected: type[R], take_in: Callable[[R
         reply = yield from ask(keyed, expected)
     except errors.OutcomeUnknown:
         raise
-    except errors.HeadMoved:
+    except errors.HeadMoved as exc:
         seat.doubt = None
+        seat.moved = seat.moved or exc.fields.get("event", seat.event) != seat.event  # without it, the plan is another
         with suppress(errors.RewinddError):  # the caller hears of the first error; the next call looks again
             yield from _refresh(seat)
         raise
@@ -181,6 +196,7 @@ def change(seat: Seat, request: Request, expected: type[R], take_in: Callable[[R
         seat.doubt = None
         raise
     seat.doubt = None
+    seat.moved = False
     take_in(reply)
     return reply
 

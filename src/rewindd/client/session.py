@@ -10,9 +10,11 @@ import anyio
 import anyio.to_thread
 
 from rewindd.client import calls, contents, past
+from rewindd.client.events import Events
 from rewindd.client.exchange import OnProgress
 from rewindd.client.handle import LEAVE_S, Handle
 from rewindd.client.materialize import Materialized
+from rewindd.client.notices import Post
 from rewindd.client.seat import Work
 from rewindd.client.windows import FAILED_TURN_S, Command, Opened, Turn
 from rewindd.errors import HeadMoved, OutcomeUnknown, RewinddError
@@ -33,14 +35,22 @@ class Drive(Protocol):
         """Returns the call's result."""
 
 
+class Listen(Protocol):
+    """Yields a session's notices: `Client.events`."""
+
+    def __call__(self, session: "Session", *, diff: bool, ack: bool) -> Events:
+        """Returns the iterator."""
+
+
 class Session(Handle):
     """One agent's conversation in one workspace. Made by `Client.session`; its tasks may share it.
 
     Calls that tell where the session stands (save, rewind, record…) wait for each other; the others do not.
     """
 
-    def __init__(self, drive: Drive, opening: requests.OpenSession, *, required: bool) -> None:
-        super().__init__(opening)
+    def __init__(self, drive: Drive, opening: requests.OpenSession, *, required: bool, post: Post, listen: Listen) -> None:
+        super().__init__(opening, post)
+        self._listen = listen
         self._drive = drive
         self._required = required
         self._alone = anyio.Lock()
@@ -80,8 +90,11 @@ class Session(Handle):
 
         The prompt, where there is one, goes into `history`; its first line is the checkpoint's label. The work of a block that
         raises is saved too, in `FAILED_TURN_S`; what it raised is what comes out.
+
+        Raises:
+            HeadMoved: at its end: another process said something in the session meanwhile; a `save` adds the turn's work after that.
         """
-        turn, has_begun = Turn(prompt), False
+        turn, has_begun, was_moved = Turn(prompt), False, self._seat.moved
         try:
             async with self._window(turn, "turn"):
                 has_begun = True
@@ -93,6 +106,8 @@ class Session(Handle):
                 raise
             with anyio.move_on_after(FAILED_TURN_S, shield=True):
                 try:
+                    if not was_moved:
+                        self._seat.check_unmoved()
                     turn.checkpoint = await self._save_turn(turn)
                 except RewinddError as exc:
                     logger.warning("session %s: the work of a turn that failed was not saved: %s", self.id, exc.message)
@@ -138,13 +153,15 @@ class Session(Handle):
         also: calls.Words | None = None,
         on_conflict: str = "merge",
         across_head: bool = False,
+        with_shared: bool = False,
+        with_children: bool = False,
         paths: calls.AnyPath | Iterable[calls.AnyPath] = (),
         dry_run: bool = False,
     ) -> replies.RewindResult:
         """Takes work back to a position; `undo` takes that back. With `dry_run` nothing changes, and the plan has a `plan_id`.
 
         Args:
-            position: a checkpoint's id, label, or prefix; `@`, `@~1`, `@{10m}`.
+            position: a checkpoint's id, label, or prefix; `@`, `@~1`, `@{10m}`; `barrier:ID`, for all its sessions.
             plan: the id of the plan that was looked at; with another one nothing is touched.
             before: to just before the checkpoint's own edits.
             scope: `session` (its own work) or `workspace` (everything as it was).
@@ -152,10 +169,13 @@ class Session(Handle):
             also: `external`: changes of nobody too.
             on_conflict: `merge`, `fail`, `keep` or `overwrite`.
             across_head: also where git's HEAD is another than at the position.
+            with_shared: what is contested between the session and others is taken back too.
+            with_children: what its sub-agents changed is taken back too.
 
         Raises:
             UnknownCheckpoint, AmbiguousCheckpoint: no such position, or several.
             Conflict: somebody's work is in the way; nothing was touched.
+            Busy: another session is in the middle of editing what is in the way; nothing was touched.
             GitHeadMoved: git's HEAD is another than at the position; nothing was touched.
             HeadMoved: the tree or the session is not as the plan saw it; nothing was touched.
         """
@@ -168,6 +188,8 @@ class Session(Handle):
             also=also,
             on_conflict=on_conflict,
             across_head=across_head,
+            with_shared=with_shared,
+            with_children=with_children,
             paths=paths,
             dry_run=dry_run,
         )
@@ -212,6 +234,16 @@ class Session(Handle):
             UnknownCheckpoint, AmbiguousCheckpoint: no such position, or several.
         """
         return await self._run(past.show(self._seat, position, path))
+
+    async def blame(self, path: calls.AnyPath, position: str | None = None) -> replies.Blamed:
+        """Returns a file's `content`, and in `spans` which session, agent and turn its lines came from; now, or as it was at a position.
+
+        Raises:
+            BadRequest: it is no file, no text, or too large.
+            UnknownPath: it is not there, or was not known then.
+            UnknownCheckpoint, AmbiguousCheckpoint: no such position, or several.
+        """
+        return await self._run(past.blame(self._seat, path, position))
 
     async def materialize(self, position: str, to: calls.AnyPath) -> Materialized:
         """Writes the whole tree as it was into a directory that is empty or not there. What was not known then is in `skipped`.
@@ -278,6 +310,10 @@ class Session(Handle):
                 size += await file.write(piece)
         return size
 
+    def events(self, *, diff: bool = False, ack: bool = True) -> Events:
+        """Yields what others do to what this session works on, as it comes; see `Client.events`."""
+        return self._listen(self, diff=diff, ack=ack)
+
     async def close(self) -> None:
         """Tells what is unsent and ends the session: its claims are dropped. The handle is of no use after that."""
         await self._run(calls.close(self._seat))
@@ -334,10 +370,11 @@ class Session(Handle):
                 logger.warning("session %s: the end of a window was not told: %s", self.id, exc.message)
 
     async def _save_turn(self, turn: Turn) -> replies.Summary:
-        """Saves; once more where another handle moved the session meanwhile, as this one has looked again by then."""
+        """Saves; once more where another process moved the head meanwhile and said nothing."""
         try:
             return await self.save(turn.label)
         except HeadMoved:
+            self._seat.check_unmoved()
             return await self.save(turn.label)
 
     async def _end_edit(self, edit: str | None, *, quietly: bool) -> None:

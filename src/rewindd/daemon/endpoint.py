@@ -6,6 +6,7 @@ looked at is looked at here, before, by who holds the socket's lock.
 
 import os
 import stat
+from contextlib import suppress
 
 from rewindd import errors, places
 
@@ -84,10 +85,16 @@ def identity(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+def is_still(path: str, made: tuple[int, int]) -> bool:
+    """Returns whether the socket file still is the one that was `made`."""
+    try:
+        return identity(path) == made
+    except OSError:
+        return False
+
+
 def remove(path: str, made: tuple[int, int]) -> None:
     """Removes the socket file if it still is the one that was `made`; a service manager may have put its own there since."""
-    try:
-        if identity(path) == made:
+    if is_still(path, made):
+        with suppress(FileNotFoundError):
             os.unlink(path)
-    except FileNotFoundError:
-        return

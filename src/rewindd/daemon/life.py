@@ -5,32 +5,42 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 import anyio
-import anyio.to_thread
 
-from rewindd import errors
-from rewindd.daemon import config, log
+from rewindd.daemon import textfile
 from rewindd.daemon.config import Settings
 from rewindd.daemon.notify import Notifier
+from rewindd.daemon.reload import Tunable, Tuned
 from rewindd.daemon.server import Server, Service
+from rewindd.daemon.textfile import Source
 from rewindd.model.capture import CaptureSettings
+from rewindd.service.meter import Meter
 
 _log = logging.getLogger(__name__)
 
+#: How often a daemon looks whether its socket's file is still its own: systemd's socket may take its place, a cleaner of /tmp remove it.
+_PLACE_S = 2.0
 #: A daemon that is past its time but still needed looks again this often, or after its idle time if that is shorter.
 _LOOK_AGAIN_S = 60.0
+
+
+class Whole(Service, Tuned, Source, Protocol):
+    """The service, as far as a daemon's life needs it."""
 
 
 class Running(Protocol):
     """The service's life (`rewindd.service.running`): opens the store and recovers, before it yields; closes it at the end."""
 
     def __call__(
-        self, *, data_dir: str, socket: str, runtime_dir: str, on_stop: Callable[[], None], capture: CaptureSettings
-    ) -> AbstractAsyncContextManager[Service]:
-        """`on_stop` is called in the event loop when a client asks the daemon to end; `capture` is what is captured of a workspace."""
+        self, *, data_dir: str, socket: str, runtime_dir: str, on_stop: Callable[[], None], capture: CaptureSettings, meter: Meter
+    ) -> AbstractAsyncContextManager[Whole]:
+        """`on_stop` is called in the event loop when a client asks the daemon to end; `capture` is what is captured of a workspace.
+
+        `meter` has what the server counts, for the service to tell.
+        """
         ...
 
 
@@ -59,7 +69,8 @@ async def live(settings: Settings, inherited: int | None, running: Running, noti
         RewinddError, OSError: it could not start.
         ExceptionGroup: it ended though nobody asked; a bug.
     """
-    server = Server(settings.socket, inherited)
+    meter = Meter()
+    server = Server(settings.socket, inherited, meter=meter)
     stop = _Stop(server, notifier)
     try:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -69,60 +80,89 @@ async def live(settings: Settings, inherited: int | None, running: Running, noti
                 runtime_dir=os.path.dirname(settings.socket),
                 on_stop=lambda: stop.ask("a client asked"),
                 capture=settings.capture,
+                meter=meter,
             ) as service:
                 _log.info("ready on %s, data in %s, pid %d", settings.socket, settings.data_dir, os.getpid())
-                notifier.ready("answering requests")
-                await _work(settings, server, service, stop, signals, ends_when_idle=ends_when_idle)
+                await _work(settings, server, service, stop, signals, notifier, ends_when_idle=ends_when_idle)
     finally:
         await server.close()
     _log.info("ended: %s", server.counts)
 
 
 async def _work(
-    settings: Settings, server: Server, service: Service, stop: _Stop, signals: AsyncIterator[signal.Signals], *, ends_when_idle: bool
+    settings: Settings,
+    server: Server,
+    service: Whole,
+    stop: _Stop,
+    signals: AsyncIterator[signal.Signals],
+    notifier: Notifier,
+    *,
+    ends_when_idle: bool,
 ) -> None:
-    tunable = _Tunable(settings)
+    tunable = Tunable(settings, service)
+    words = _Words(server, service, notifier)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_obey, signals, stop, tunable)
+        tasks.start_soon(_obey, signals, stop, tunable, words)
+        tasks.start_soon(words.keep_told)
+        tasks.start_soon(_end_when_replaced, server, stop)
+        tasks.start_soon(textfile.keep_written, tunable, service)
         if ends_when_idle:
             tasks.start_soon(_end_when_idle, server, service, stop, tunable)
         await server.serve(service)
         tasks.cancel_scope.cancel()
 
 
-class _Tunable:
-    """What SIGHUP can change: all of it, or nothing when the file is wrong."""
+class _Words:
+    """Keeps the service manager told: ready once the first question came back, alive as long as they do."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.idle_exit_s = settings.idle_exit_s
+    def __init__(self, server: Server, service: Service, notifier: Notifier) -> None:
+        self._server, self._service, self._notifier = server, service, notifier
+        self._is_ready = False
 
-    async def reload(self) -> None:
-        """Reads the configuration again. What the command line said stays.
-
-        A new data directory, `[capture]` and `[store]` need a restart.
-        """
-        path = self._settings.config
-        try:
-            section = (await anyio.to_thread.run_sync(lambda: config.read(path, required=False))).daemon
-        except errors.BadConfig as error:
-            _log.error("the configuration was not changed: %s", error)
+    async def keep_told(self) -> None:
+        """Beats, for ever; each word to the watchdog has an answer of socket, loop and store of its own before it."""
+        if not self._notifier.is_heard:
             return
-        self.idle_exit_s = section.idle_exit_s
-        if not self._settings.level_given:
-            log.set_level(section.log_level or self._settings.default_level)
-        _log.info("read %s again; data_dir, [capture] and [store] take effect at the next start", path)
+        await self._server.beat()
+        self._is_ready = True
+        self._notifier.ready(self._status())
+        while self._notifier.beat_s is not None:
+            await anyio.sleep(self._notifier.beat_s)
+            await self._server.beat()
+            self._notifier.alive(self._status())
+
+    @asynccontextmanager
+    async def reloading(self) -> AsyncIterator[None]:
+        """Says so before and after. Before the daemon is ready there is nothing to say: `READY` would be too early."""
+        if self._is_ready:
+            self._notifier.reloading()
+        yield
+        if self._is_ready:
+            self._notifier.ready(self._status())
+
+    def _status(self) -> str:
+        return f"answering requests: {self._server.counts.requests} so far, {self._service.active_sessions()} sessions active"
 
 
-async def _obey(signals: AsyncIterator[signal.Signals], stop: _Stop, tunable: _Tunable) -> None:
+async def _obey(signals: AsyncIterator[signal.Signals], stop: _Stop, tunable: Tunable, words: _Words) -> None:
     async for number in signals:
         if number == signal.SIGHUP:
-            await tunable.reload()
+            async with words.reloading():
+                await tunable.reload()
         else:
             stop.ask(number.name)
 
 
-async def _end_when_idle(server: Server, service: Service, stop: _Stop, tunable: _Tunable) -> None:
+async def _end_when_replaced(server: Server, stop: _Stop) -> None:
+    """Else a daemon that nobody can reach would keep the store's lock from the one that they reach."""
+    while True:
+        if not server.has_its_place:
+            stop.ask("the socket's file was removed, or is another's now")
+            return
+        await anyio.sleep(_PLACE_S)
+
+
+async def _end_when_idle(server: Server, service: Service, stop: _Stop, tunable: Tunable) -> None:
     while True:
         left_s = server.last_request_s + (tunable.idle_exit_s or float("inf")) - time.monotonic()
         if left_s <= 0 and server.is_idle and not service.is_needed():

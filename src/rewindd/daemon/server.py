@@ -7,10 +7,9 @@ receive; no send ever waits, so a client that does not read hurts nobody but its
 
 import errno
 import logging
-import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -24,24 +23,18 @@ from anyio.abc import TaskGroup
 
 from rewindd import errors
 from rewindd.daemon import endpoint, log, peers
+from rewindd.daemon.answering import Service as Service
+from rewindd.daemon.binding import address, bind
+from rewindd.daemon.pulse import Pulse
 from rewindd.protocol import wire
 from rewindd.protocol.requests import Request
 from rewindd.protocol.wire import Progress
+from rewindd.service.meter import Meter
 
 _log = logging.getLogger(__name__)
 #: pyzmq imports it with the first reply that is sent without a copy; the daemon imports nothing late.
 _IMPORTED = zmq.utils.garbage
 
-#: A frame above this ends its connection, so that nobody makes us allocate at will. It is above what is taken, so that a body of
-#: 64 MiB, the largest reply and a likely mistake, still gets its `too-large`.
-MAX_FRAME_BYTES = wire.MAX_REPLY_BYTES + (64 << 10)
-#: Messages per peer that wait in libzmq; with what a connection may have in hand, and as many progress frames, nothing is dropped.
-SEND_MESSAGES = 2 * peers.MAX_OF_CONNECTION
-RECEIVE_MESSAGES = peers.MAX_OF_CONNECTION
-#: Who connects and says nothing has this long a descriptor of ours (libzmq's default is 30 s).
-HANDSHAKE_MS = 2000
-#: Replies just handed over are lost at 0 (measured: 1 of 50 of 1 MB), none at this.
-LINGER_MS = 1000
 #: A client's timeout bounds silence: so a long request speaks this often.
 PROGRESS_S = 1.0
 #: From the stop signal on, requests in hand have this long. The unit's TimeoutStopSec is above it and LINGER_MS together.
@@ -51,20 +44,10 @@ _LARGE_BYTES = 64 << 10
 _LARGE_AT_ONCE = 2
 #: Replies above this are sent without a copy, and count as unread until libzmq has written them.
 _LARGE_REPLY_BYTES = 1 << 20
+#: As much of a session's id is logged: no id is longer, and what is no id may be anything.
+_SESSION_CHARS = 128
 #: Start of a body that is not taken, to find its id in.
 _START_BYTES = 1024
-
-
-class Service(Protocol):
-    """What the server asks to carry requests out."""
-
-    async def answer(self, request: Request, body: bytes, report: Callable[[Progress], None]) -> bytes:
-        """Returns the reply's encoded fields. `report` may be called from any thread, as often as it likes."""
-        ...
-
-    def is_needed(self) -> bool:
-        """Returns whether a session or window is active."""
-        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,16 +61,22 @@ class Counts:
     gone: int = 0
     slow: int = 0
 
+    def dropped(self) -> dict[str, int]:
+        """Returns how many messages got no answer, or had their answer dropped, by why."""
+        return {"unroutable": self.unroutable, "foreign": self.foreign, "gone": self.gone, "slow": self.slow}
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Flight:
-    """A request in hand."""
+    """A request in hand; `hand` counts it."""
 
     route: tuple[bytes, ...]
     peer: peers.Peer | None
     size: int
+    hand: peers.InHand
     id: wire.RequestId | None = None
     op: str = "-"
+    session: str = "-"
     began_s: float = field(default_factory=time.monotonic)
     speaks_s: float = 0.0
     progress: Progress | None = None
@@ -104,7 +93,7 @@ class Server:
     All methods belong to the event loop's thread.
     """
 
-    def __init__(self, path: str, inherited: int | None = None, *, drain_s: float = DRAIN_S) -> None:
+    def __init__(self, path: str, inherited: int | None = None, *, drain_s: float = DRAIN_S, meter: Meter | None = None) -> None:
         """Binds at `path`, where `endpoint` made way, or takes the listening descriptor `inherited`.
 
         Raises:
@@ -113,7 +102,10 @@ class Server:
         self.counts = Counts()
         self.last_request_s = time.monotonic()
         self._path, self._drain_s = path, drain_s
-        self._in_hand, self._unread = peers.InHand(), peers.Unread()
+        self._in_hand, self._waiting, self._unread = peers.InHand(), peers.InHand(), peers.Unread()
+        self._meter = meter or Meter()
+        self._meter.in_flight = lambda: len(self._in_hand)
+        self._meter.dropped = self.counts.dropped
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
         self._due: deque[_Flight] = deque()
         self._became_due = anyio.Event()
@@ -121,9 +113,10 @@ class Server:
         self._accepting, self._draining = anyio.CancelScope(), anyio.CancelScope(shield=True)
         self._stopping = False
         self._context = zmq.asyncio.Context()
+        self._pulse = Pulse(self._context, address(path))
         self._socket = self._context.socket(zmq.ROUTER)
         try:
-            self._made = _bind(self._socket, path, inherited)
+            self._made = bind(self._socket, path, inherited)
         except zmq.ZMQError as exc:
             self._context.destroy(linger=0)
             raise OSError(exc.errno, f"cannot listen on {path!r}: {exc.strerror}") from exc
@@ -131,7 +124,12 @@ class Server:
     @property
     def is_idle(self) -> bool:
         """True while no request is in hand."""
-        return not len(self._in_hand)
+        return not len(self._in_hand) and not len(self._waiting)
+
+    @property
+    def has_its_place(self) -> bool:
+        """False when the socket's file is not ours any more: who looks for this daemon finds another, or nobody."""
+        return self._made is None or endpoint.is_still(self._path, self._made)
 
     def stop(self) -> None:
         """Reads no more; `serve` drains and returns. The second call ends the drain. May be called before `serve`."""
@@ -148,16 +146,22 @@ class Server:
         """
         async with anyio.create_task_group() as flights:
             flights.start_soon(self._speak)
+            flights.start_soon(log.keep_written)
             with self._accepting:
                 await self._read(service, flights)
             if self._stopping:
+                service.end_waiting()
                 await self._drain()
             flights.cancel_scope.cancel()
         if not self._stopping:
             raise RuntimeError("the reader ended without being asked to")
 
+    async def beat(self) -> None:
+        """Returns when socket, loop and service have each answered a question of our own. Only while `serve` runs."""
+        await self._pulse.beat()
+
     async def close(self) -> None:
-        """Sends what was handed over (`LINGER_MS` at most), gives the socket and its path back. Shielded; may be called twice."""
+        """Sends what was handed over (`binding.LINGER_MS` at most), gives the socket and its path back. Shielded; may be called twice."""
         with anyio.CancelScope(shield=True):
             self._socket.close()
             # In a thread: it blocks while the last replies leave.
@@ -184,10 +188,13 @@ class Server:
             _log.debug("dropped: %s", exc)
             return
         frame = message[-1]
-        flight = _Flight(route=route, peer=_peer(frame), size=len(frame))
+        flight = _Flight(route=route, peer=_peer(frame), size=len(frame), hand=self._in_hand)
         if peers.is_foreign(flight.peer):
             self.counts.foreign += 1
             _log.warning("dropped: a message of another user (uid %d)", flight.peer.uid if flight.peer else -1)
+            return
+        if self._pulse.is_own(frame):
+            flights.start_soon(self._answer_pulse, flight, service)
             return
         self.last_request_s = flight.began_s
         self.counts.requests += 1
@@ -215,7 +222,17 @@ class Server:
             self._in_hand.give_back(flight.route[0], flight.peer, flight.size)
             raise
         flight.id, flight.op = envelope.id, envelope.op
+        if flight.op in wire.LONG_POLLS:
+            self._let_wait(flight)
         return body
+
+    def _let_wait(self, flight: _Flight) -> None:
+        """Counts a request that mostly waits apart from those that work: it keeps none of them out."""
+        flight.hand.give_back(flight.route[0], flight.peer, flight.size)
+        flight.hand = self._waiting
+        full = flight.hand.take(flight.route[0], flight.peer, flight.size)
+        if full is not None:
+            raise errors.Busy(f"{full} that wait for news; let one of them come back first")
 
     def _envelope(self, flight: _Flight, body: bytes) -> wire.Envelope:
         try:
@@ -230,7 +247,7 @@ class Server:
             reply, code = await self._answer(flight, body, service)
         finally:
             flight.landed = True
-            self._in_hand.give_back(flight.route[0], flight.peer, flight.size)
+            flight.hand.give_back(flight.route[0], flight.peer, flight.size)
             if self.is_idle:
                 self._landed.set()
         self._reply(flight, reply, code)
@@ -238,23 +255,33 @@ class Server:
     async def _answer(self, flight: _Flight, body: bytes, service: Service) -> tuple[bytes, str]:
         """Returns the reply's body, and the error's code or `-`."""
         assert flight.id is not None
+        request: Request | None = None
         try:
             request = await self._decode(flight, body)
+            if request.session is not None:
+                flight.session = ascii(request.session[:_SESSION_CHARS])
             if request.progress:
                 self._will_speak(flight)
-            reply = wire.seal(flight.id, await service.answer(request, body, flight.report))
+            fields = await service.answer(request, body, flight.report)
+            reply = wire.seal(flight.id, fields, service.riding(request))
             if len(reply) > wire.MAX_REPLY_BYTES:
                 raise errors.TooLarge(
                     f"the answer to {flight.op} has {len(reply)} bytes, and {wire.MAX_REPLY_BYTES} fit; ask for less at once",
                     limit=wire.MAX_REPLY_BYTES,
                 )
         except errors.RewinddError as error:
-            return wire.encode_error(flight.id, error), error.code
+            return wire.encode_error(flight.id, error, service.riding(request) if request is not None else None), error.code
         except Exception:  # noqa: BLE001 - a bug in one request must not end the others; its traceback stays here
             _log.exception("a bug, in %s", flight.op)
             bug = errors.InternalError(f"a bug in rewindd, in {flight.op}; the daemon's log has the traceback")
             return wire.encode_error(flight.id, bug), bug.code
         return reply, "-"
+
+    async def _answer_pulse(self, flight: _Flight, service: Service) -> None:
+        """As a ping of anybody's; neither counted nor logged, as it is no work."""
+        flight.id, flight.op = self._pulse.id, "ping"
+        reply, _ = await self._answer(flight, self._pulse.question, service)
+        self._send(flight.route, reply)
 
     async def _decode(self, flight: _Flight, body: bytes) -> Request:
         if flight.size <= _LARGE_BYTES:
@@ -267,19 +294,16 @@ class Server:
     def _reply(self, flight: _Flight, body: bytes, code: str) -> None:
         """Sends the reply, and writes the request's one line. An id is the caller's text, so it is quoted and ASCII here."""
         fate = self._send(flight.route, body)
-        took_ms = (time.monotonic() - flight.began_s) * 1000
-        _log.info(
-            "request op=%s id=%a peer_pid=%s ms=%.1f outcome=%s code=%s bytes_in=%d bytes_out=%d reply=%s",
-            flight.op,
-            flight.id,
-            flight.peer.pid if flight.peer else "-",
-            took_ms,
-            "ok" if code == "-" else "error",
-            code,
-            flight.size,
-            len(body),
-            fate,
-        )
+        took_s = time.monotonic() - flight.began_s
+        self._meter.answered(flight.op, "ok" if code == "-" else code, took_s)
+        if _log.isEnabledFor(logging.INFO):
+            log.answered(
+                _log,
+                f"{flight.op}/{flight.id!a}",
+                f"request op={flight.op} session={flight.session} id={flight.id!a} peer_pid={flight.peer.pid if flight.peer else '-'}"
+                f" ms={took_s * 1000:.1f} outcome={'ok' if code == '-' else 'error'} code={code} bytes_in={flight.size}"
+                f" bytes_out={len(body)} reply={fate}",
+            )
 
     def _send(self, route: tuple[bytes, ...], body: bytes) -> str:
         """Sends without ever waiting; returns `sent`, `gone` (the client left) or `slow` (it does not read: the message is dropped).
@@ -345,33 +369,6 @@ class _Done(Protocol):
     def exception(self) -> BaseException | None: ...
 
     def result(self) -> zmq.MessageTracker: ...
-
-
-def _bind(socket: zmq.asyncio.Socket, path: str, inherited: int | None) -> tuple[int, int] | None:
-    """Sets what must be set before bind, and binds. Returns what the socket file is; None when it is not ours to remove."""
-    socket.setsockopt(zmq.LINGER, LINGER_MS)
-    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-    socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
-    socket.setsockopt(zmq.SNDHWM, SEND_MESSAGES)
-    socket.setsockopt(zmq.RCVHWM, RECEIVE_MESSAGES)
-    socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-    # Ignored after bind (measured). Deprecated in favour of ZAP, but a second fence that costs nothing.
-    socket.setsockopt(zmq.IPC_FILTER_UID, os.getuid())
-    address = _address(path)
-    if inherited is not None:
-        socket.setsockopt(zmq.USE_FD, inherited)
-        socket.bind(address)
-        return None
-    socket.bind(address)
-    os.chmod(path, 0o600)
-    return endpoint.identity(path)
-
-
-def _address(path: str) -> str:
-    """Returns the address to bind; as bytes where the path is not UTF-8, which pyzmq takes but words its errors wrongly for."""
-    address = f"ipc://{path}"
-    encoded = os.fsencode(address)
-    return address if encoded == address.encode("utf-8", "replace") else cast("str", encoded)
 
 
 def _route(frames: Sequence[zmq.Frame]) -> tuple[bytes, ...]:

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 
 import anyio
 
-from rewindd import __version__, errors, faults
-from rewindd.daemon import activation, config, endpoint, lock, log
+from rewindd import __version__, errors, faults, places
+from rewindd.daemon import activation, config, dump, endpoint, lock, log, refusal
 from rewindd.daemon.config import Given, Settings
 from rewindd.daemon.life import Running, live
 from rewindd.daemon.notify import Notifier
@@ -34,9 +34,10 @@ def run(arguments: Sequence[str], env: MutableMapping[str, str], running: Runnin
     given = _parse(arguments)
     os.umask(0o077)
     _raise_descriptor_limit()
+    dump.on_signal()
     try:
         _arm_faults(env)
-        settings = config.settle(given, env, os.getuid())
+        settings = _settle(given, env)
         log.begin(settings.log_level, env)
         _live(settings, env, running)
     except (errors.RewinddError, OSError, ExceptionGroup) as raised:
@@ -44,12 +45,35 @@ def run(arguments: Sequence[str], env: MutableMapping[str, str], running: Runnin
     return 0
 
 
+def _settle(given: Given, env: MutableMapping[str, str]) -> Settings:
+    """Returns the settings; who waits already is told where there are none."""
+    try:
+        return config.settle(given, env, os.getuid())
+    except errors.BadConfig as error:
+        path = os.path.abspath(given.socket or places.socket_path(env, os.getuid()))
+        inherited = activation.inherited(env, path)
+        if inherited is not None:
+            refusal.refuse(path, inherited, error)
+        raise
+
+
 def _live(settings: Settings, env: MutableMapping[str, str], running: Running) -> None:
-    """Takes both locks, then lives. The locks outlast the socket and the store."""
+    """Lives; who waits already is told where the daemon cannot start."""
     notifier = Notifier(env)
     ends_when_idle = env.pop(config.STARTED_BY, "") == config.AUTOSTART
     endpoint.check_length(settings.socket)
     inherited = activation.inherited(env, settings.socket)
+    spare = None if inherited is None else os.dup(inherited)
+    try:
+        _live_locked(settings, inherited, running, notifier, ends_when_idle)
+    except (errors.RewinddError, OSError) as error:
+        if spare is not None:
+            refusal.refuse(settings.socket, spare, error)
+        raise
+
+
+def _live_locked(settings: Settings, inherited: int | None, running: Running, notifier: Notifier, ends_when_idle: bool) -> None:
+    """Takes both locks, then lives. The locks outlast the socket and the store."""
     with ExitStack() as locks:
         endpoint.private_directory(os.path.dirname(settings.socket))
         locks.enter_context(lock.held(f"{settings.socket}.lock", f"socket {settings.socket}"))

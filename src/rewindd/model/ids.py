@@ -9,6 +9,7 @@ SessionId = NewType("SessionId", str)
 WorkspaceId = NewType("WorkspaceId", str)
 CheckpointId = NewType("CheckpointId", str)
 OperationId = NewType("OperationId", str)
+BarrierId = NewType("BarrierId", str)
 PlanId = NewType("PlanId", str)
 #: The number of an event in the store; events of all sessions share the numbers.
 EventId = NewType("EventId", int)

@@ -26,6 +26,20 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Where an operation takes one of the other sessions that it is about: from where it stood to where it stands when it is applied.
+
+    Both are the same for a session that it is about and does not move.
+    """
+
+    session: SessionId
+    from_head: Head
+    from_stats: Stats
+    to_head: Head
+    to_stats: Stats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """A rewind, restore, undo or redo. Immutable but for its `status`, and what is decided when it is applied.
 

@@ -1,10 +1,11 @@
 """Workspaces, sessions and checkpoints, as values."""
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rewindd.model.conversation import Stats
-from rewindd.model.ids import CheckpointId, EventId, SessionId, WorkspaceId
+from rewindd.model.ids import BarrierId, CheckpointId, EventId, SessionId, WorkspaceId
 from rewindd.paths import RelPath
 
 
@@ -57,7 +58,11 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One agent's conversation in one workspace. `start_seq` is the log's position when it was opened."""
+    """One agent's conversation in one workspace. `start_seq` is the log's position when it was opened.
+
+    `parent`: the session that it is a sub-agent of, or with `origin` a fork of: `origin` is the checkpoint it goes on from, of
+    the parent or of one whose history that shares.
+    """
 
     id: SessionId
     workspace: WorkspaceId
@@ -72,6 +77,7 @@ class Session:
     closed_at_ns: int | None
     head: Head
     stats: Stats
+    origin: CheckpointId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +93,8 @@ class Checkpoint:
     """An immutable, named position of a session: in the edit log, in its conversation, in its statistics.
 
     `uid` is unique across machines; `id` is what people type, unique in the session. `base_seq` is the parent's `seq`, or
-    the session's start. `automatic`: made by an operation, to name the tail it abandons; it never becomes the head.
+    the session's start. `automatic`: made by an operation, to name the tail it abandons; it never becomes the head. `barrier`: it was made
+    for that barrier, not by the session, and says where the session stood.
     """
 
     uid: str
@@ -105,6 +112,23 @@ class Checkpoint:
     insertions: int
     deletions: int
     incomplete: tuple[Missing, ...]
+    barrier: BarrierId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Barrier:
+    """A named point over a whole workspace: one position in its log, and in each session that was open then a checkpoint at that position.
+
+    Immutable. `members` are these checkpoints by session; what is rewound to it takes all of them along.
+    """
+
+    id: BarrierId
+    workspace: WorkspaceId
+    label: str | None
+    seq: int
+    created_at_ns: int
+    incomplete: tuple[Missing, ...]
+    members: Mapping[SessionId, CheckpointId]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

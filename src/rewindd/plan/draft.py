@@ -5,14 +5,20 @@ version comes back byte for byte; else the runs that differ are merged out of an
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rewindd.model.ids import SessionId
-from rewindd.model.log import OnConflict, Row, Scope
-from rewindd.model.versions import Unknown, Version
+from rewindd.model.log import OnConflict, Owner, Row, Scope
+from rewindd.model.versions import ABSENT, Kind, Unknown, Version
 from rewindd.paths import RelPath
 from rewindd.plan.merge import Clash, Merge, MergeText, merge_all
+from rewindd.plan.naming import Names, listed
 from rewindd.timeline.history import Seqs, Timeline
+
+#: Whose changes are nobody's, in the words of a conflict.
+SOMEBODY = "somebody unknown"
+#: Operations make directories, and leave them, without a row for it.
+_WITHOUT_A_ROW = {Kind.ABSENT, Kind.DIRECTORY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +40,12 @@ class Route:
 class Merged:
     """The path's present version with these runs merged, in this order.
 
-    `check` is a second way to the same rows, from another recorded version: see `merge`.
+    `check` is a second way to the same rows, from another recorded version; `kind`, what the path must be with these rows: see `merge`.
     """
 
     merges: tuple[Merge, ...]
     check: Route | None = None
+    kind: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,10 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """One path: where it stands (`current`, `live`), the rows `wanted` live, how to get there, and what to do if that clashes."""
+    """One path: where it stands (`current`, `live`), the rows `wanted` live, how to get there, and what to do if that clashes.
+
+    `others`: the sessions whose later work on the path stays, or is in the way; `gone`: the others whose work goes too.
+    """
 
     path: RelPath
     current: Version
@@ -67,11 +77,17 @@ class Draft:
     way: Exact | Merged | Keep | Clash
     why: str
     fallback: Fallback | None = None
+    others: tuple[SessionId, ...] = ()
+    gone: tuple[SessionId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aim:
-    """What a rewind is asked: of whom, to which position, how much. `paths` None is everything."""
+    """What a rewind is asked: of whom, to which position, how much. `paths` None is everything.
+
+    `children`: the sub-agents whose own work goes with the session's. `with_shared`: contested work in which one of these takes part
+    is theirs too. `names`: what sessions are called, for the words.
+    """
 
     session: SessionId
     seq: int
@@ -79,6 +95,18 @@ class Aim:
     also_external: bool = False
     on_conflict: OnConflict = OnConflict.MERGE
     paths: tuple[RelPath, ...] | None = None
+    children: tuple[SessionId, ...] = ()
+    with_shared: bool = False
+    names: Names = field(default_factory=Names)
+
+    def takes(self, owner: Owner) -> bool:
+        """True for work that is taken back and put back: of the session, its children, and what is contested among these alone."""
+        party = {self.session, *self.children}
+        return bool(owner) and (party.issuperset(owner) or (self.with_shared and not party.isdisjoint(owner)))
+
+    def shares(self, owner: Owner) -> bool:
+        """True for contested work in which the session or one of its children takes part, and which is left to nobody."""
+        return not self.takes(owner) and not {self.session, *self.children}.isdisjoint(owner)
 
 
 def rewind(timeline: Timeline, aim: Aim) -> list[Draft]:
@@ -89,15 +117,23 @@ def rewind(timeline: Timeline, aim: Aim) -> list[Draft]:
 
 
 def undo(
-    timeline: Timeline, session: SessionId, at: int, paths: tuple[RelPath, ...] | None, why: str = "as before the rewind"
+    timeline: Timeline,
+    session: SessionId,
+    at: int,
+    paths: tuple[RelPath, ...] | None,
+    why: str = "as before the rewind",
+    members: tuple[SessionId, ...] = (),
+    names: Names | None = None,
 ) -> list[Draft]:
     """Returns what taking back the operation at position `at` wants of each path.
 
-    The session's own rows as they were just before it, the operation's toggles of others' rows inverted; later rows of
-    others stay. What the operation did elsewhere than in `paths` (a directory made again for what came back) is taken back too.
+    The own rows of the session, and of the other `members` that the operation is about, as they were just before it, the operation's
+    toggles of others' rows inverted; later rows of others stay.
+    What the operation did elsewhere than in `paths` (a directory made again for what came back) is taken back too.
     """
     touched = (path for path in timeline.paths if timeline.is_touched(at, path))
-    drafts = (_undone(timeline, path, session, at, why) for path in sorted({*concerned(timeline.paths, paths), *touched}))
+    about = sorted({*concerned(timeline.paths, paths), *touched})
+    drafts = (_undone(timeline, path, (session, *members), at, why, names or Names()) for path in about)
     return [draft for draft in drafts if draft is not None]
 
 
@@ -115,7 +151,7 @@ def content(timeline: Timeline, path: RelPath, wanted: Seqs) -> Exact | Merged:
     others = [moment for moment in timeline.moments(path) if moment.live != live and not isinstance(moment.version, Unknown)]
     nearest = min(others, key=lambda moment: (len(moment.live ^ wanted), -moment.seq), default=None)
     check = Route(nearest.version, _merges(timeline, path, nearest.live, wanted)) if nearest is not None else None
-    return Merged(_merges(timeline, path, live, wanted), check)
+    return Merged(_merges(timeline, path, live, wanted), check, _kind(timeline, path, wanted))
 
 
 def merge(current: Version, way: Merged, merge_text: MergeText) -> Version | Clash:
@@ -123,25 +159,51 @@ def merge(current: Version, way: Merged, merge_text: MergeText) -> Version | Cla
 
     Where two rows make the same change, taking one of them back changes nothing on disk, and from then on the versions do not
     tell which of the two is meant: a merge may bring back what somebody removed. So it is done a second time from the nearest
-    other version that is recorded; two results that differ are a conflict.
+    other version that is recorded; two results that differ are a conflict. So is a path that came back though whoever made it took that
+    back, while another's removal hid it.
     """
     result = merge_all(current, way.merges, merge_text)
-    if isinstance(result, Clash) or way.check is None:
+    if isinstance(result, Clash):
+        return result
+    if way.kind not in (None, result.kind) and {way.kind, result.kind} != _WITHOUT_A_ROW:
+        return Clash("what made or removed it was taken back since")
+    if way.check is None:
         return result
     second = merge_all(way.check.start, way.check.merges, merge_text)
     return result if isinstance(second, Clash) or second == result else Clash("the same change was made by several")
 
 
+def _kind(timeline: Timeline, path: RelPath, wanted: Seqs) -> Kind | None:
+    """What the rows make of a path: as it was first, then as each of them that changed its kind left it.
+
+    None where they do not tell, because it came into view later.
+    """
+    rows = timeline.rows(path)
+    if not rows or any(row.source.is_view for row in rows[1:]):
+        return None
+    kind = rows[0].after.kind if rows[0].source.is_view else rows[0].before.kind
+    for row in rows:
+        if row.seq in wanted and row.before.kind is not row.after.kind:
+            kind = row.after.kind
+    return kind
+
+
 def _merges(timeline: Timeline, path: RelPath, live: Seqs, wanted: Seqs) -> tuple[Merge, ...]:
-    """The runs to take back, newest first, then those to put back, oldest first."""
-    back = [Merge(run.after, run.before) for run in reversed(timeline.runs(path, live - wanted))]
-    forth = [Merge(run.before, run.after) for run in timeline.runs(path, wanted - live)]
-    return (*back, *forth)
+    """The runs to take back, newest first, then those to put back, oldest first.
+
+    A run that would remove the path is left out where it was removed or made since, in work that stays: what is there now is of later.
+    """
+    again = (row.seq for row in timeline.rows(path) if row.seq in live & wanted and (row.after == ABSENT) != (row.before == ABSENT))
+    later = max(again, default=0)
+    back = [(run.rows[-1].seq, Merge(run.after, run.before)) for run in reversed(timeline.runs(path, live - wanted))]
+    forth = [(run.rows[-1].seq, Merge(run.before, run.after)) for run in timeline.runs(path, wanted - live)]
+    return tuple(one for seq, one in (*back, *forth) if seq > later or one.theirs != ABSENT)
 
 
 def _by_session(timeline: Timeline, path: RelPath, aim: Aim) -> Draft | None:
     now = timeline.live(timeline.position, path)
-    wanted = (now - timeline.owned(now, path, aim.session)) | timeline.own(aim.session, aim.seq, path)
+    mine = frozenset(row.seq for row in timeline.rows(path) if aim.takes(row.owner))
+    wanted = (now - mine) | (timeline.live(aim.seq, path) & mine)
     if aim.also_external:
         wanted = (wanted - timeline.nobodys(timeline.position, path)) | timeline.nobodys(aim.seq, path)
     shared = _shared(timeline, path, now, aim)
@@ -150,16 +212,27 @@ def _by_session(timeline: Timeline, path: RelPath, aim: Aim) -> Draft | None:
     current = timeline.current(path)
     why = "own work put back"
     if back := now - wanted:
-        why = "own work after it taken back" if back & timeline.owned(back, path, aim.session) else "nobody's changes after it taken back"
+        why = "own work after it taken back" if back & mine else "nobody's changes after it taken back"
+    others, gone = _owners(timeline, path, wanted, aim.seq, aim), _owners(timeline, path, now - wanted, aim.seq, aim, taken=True)
+    why = aim.names.why(why, kept=[] if shared else others, gone=gone)
     way: Exact | Merged | Keep | Clash = content(timeline, path, wanted)
     if isinstance(current, Unknown):
         way = Keep("outside the rules now")
     elif shared:
-        way = Clash(f"contested between {', '.join(shared)}")
-    elif aim.on_conflict is OnConflict.FAIL and (others := _others(timeline, path, wanted, aim)):
-        way = Clash(f"changed since by {', '.join(others)}")
-    fallback = _overwrite(timeline, path, aim)
-    return Draft(path=path, current=current, live=now, wanted=wanted, way=way, why=why, fallback=fallback)
+        way = Clash(f"contested between {aim.names.of(shared)}")
+    elif aim.on_conflict is OnConflict.FAIL and (since := _others(timeline, path, wanted, aim)):
+        way = Clash(f"changed since by {aim.names.of(since)}")
+    return Draft(
+        path=path,
+        current=current,
+        live=now,
+        wanted=wanted,
+        way=way,
+        why=why,
+        fallback=_overwrite(timeline, path, aim),
+        others=listed(one for one in (*others, *shared) if one != aim.session),
+        gone=gone,
+    )
 
 
 def _by_workspace(timeline: Timeline, path: RelPath, aim: Aim) -> Draft | None:
@@ -173,13 +246,15 @@ def _by_workspace(timeline: Timeline, path: RelPath, aim: Aim) -> Draft | None:
         return None
     else:
         way = Exact(version)
-    return Draft(path=path, current=current, live=now, wanted=then, way=way, why="as the workspace was then")
+    gone = _owners(timeline, path, now - then, 0, aim, taken=True)
+    why = aim.names.why("as the workspace was then", gone=gone)
+    return Draft(path=path, current=current, live=now, wanted=then, way=way, why=why, gone=gone)
 
 
-def _undone(timeline: Timeline, path: RelPath, session: SessionId, at: int, why: str) -> Draft | None:
+def _undone(timeline: Timeline, path: RelPath, sessions: tuple[SessionId, ...], at: int, why: str, names: Names) -> Draft | None:
     now, before = timeline.live(timeline.position, path), timeline.live(at - 1, path)
     off, on = timeline.toggled(at, path)
-    wanted = ((now - on) | off) - timeline.owned(now | off, path, session) | timeline.owned(before, path, session)
+    wanted = ((now - on) | off) - _owned(timeline, now | off, path, sessions) | _owned(timeline, before, path, sessions)
     if wanted == now and not timeline.is_touched(at, path):
         return None
     current = timeline.current(path)
@@ -189,7 +264,14 @@ def _undone(timeline: Timeline, path: RelPath, session: SessionId, at: int, why:
     if isinstance(way, Exact) and way.version == current and wanted == now:
         return None
     fallback = Fallback(version=version, wanted=before) if not isinstance(version := timeline.state(at - 1, path), Unknown) else None
-    return Draft(path=path, current=current, live=now, wanted=wanted, way=way, why=why, fallback=fallback)
+    later = {owner for row in timeline.rows(path) if row.seq in wanted and row.seq > at for owner in row.owner}
+    others = listed(later - set(sessions))
+    why = names.why(why, kept=others)
+    return Draft(path=path, current=current, live=now, wanted=wanted, way=way, why=why, fallback=fallback, others=others)
+
+
+def _owned(timeline: Timeline, rows: Seqs, path: RelPath, sessions: tuple[SessionId, ...]) -> Seqs:
+    return frozenset().union(*(timeline.owned(rows, path, session) for session in sessions))
 
 
 def _as_before(timeline: Timeline, path: RelPath, at: int, wanted: Seqs) -> Exact | None:
@@ -204,16 +286,23 @@ def _as_before(timeline: Timeline, path: RelPath, at: int, wanted: Seqs) -> Exac
     return None
 
 
-def _shared(timeline: Timeline, path: RelPath, now: Seqs, aim: Aim) -> list[str]:
+def _shared(timeline: Timeline, path: RelPath, now: Seqs, aim: Aim) -> tuple[SessionId, ...]:
     """The sessions of contested rows after the target that may be this session's."""
     rows = [row for row in timeline.rows(path) if row.seq in now and row.seq > aim.seq]
-    return sorted({owner for row in rows if len(row.owner) > 1 and aim.session in row.owner for owner in row.owner})
+    return listed(owner for row in rows if aim.shares(row.owner) for owner in row.owner)
 
 
 def _others(timeline: Timeline, path: RelPath, wanted: Seqs, aim: Aim) -> list[str]:
     """Who else changed the path after the target, of the work that would stay."""
-    later: list[Row] = [row for row in timeline.rows(path) if row.seq in wanted and row.seq > aim.seq and row.owner != (aim.session,)]
-    return sorted({owner for row in later for owner in row.owner or ("somebody unknown",)})
+    later: list[Row] = [row for row in timeline.rows(path) if row.seq in wanted and row.seq > aim.seq and not aim.takes(row.owner)]
+    return sorted({owner for row in later for owner in row.owner or (SOMEBODY,)})
+
+
+def _owners(timeline: Timeline, path: RelPath, seqs: Seqs, after: int, aim: Aim, *, taken: bool = False) -> tuple[SessionId, ...]:
+    """The other sessions whose rows these are, of those behind a position; the children count as others only of what is `taken`."""
+    rows = [row for row in timeline.rows(path) if row.seq in seqs and row.seq > after]
+    ours = {aim.session} if taken else {aim.session, *aim.children}
+    return listed({owner for row in rows for owner in row.owner} - ours)
 
 
 def _overwrite(timeline: Timeline, path: RelPath, aim: Aim) -> Fallback | None:
@@ -221,5 +310,5 @@ def _overwrite(timeline: Timeline, path: RelPath, aim: Aim) -> Fallback | None:
     version = timeline.state(aim.seq, path)
     if not isinstance(version, Unknown):
         return Fallback(version=version, wanted=timeline.live(aim.seq, path))
-    first = next((row for row in timeline.rows(path) if row.seq > aim.seq and row.owner == (aim.session,)), None)
+    first = next((row for row in timeline.rows(path) if row.seq > aim.seq and aim.takes(row.owner)), None)
     return Fallback(version=first.before, wanted=timeline.live(first.seq - 1, path)) if first else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 from blake3 import blake3
 
-from rewindd.model.ids import PlanId
+from rewindd.model.ids import PlanId, SessionId
 from rewindd.model.index import Index
 from rewindd.model.log import OnConflict
 from rewindd.model.session import Missing
@@ -20,10 +20,13 @@ from rewindd.model.versions import ABSENT, UNKNOWN, Absent, Directory, Unknown, 
 from rewindd.paths import ROOT, RelPath, encode_path
 from rewindd.plan.draft import Draft, Exact, Keep, Merged
 from rewindd.plan.merge import Clash
+from rewindd.plan.naming import Names, listed
 from rewindd.timeline.history import Seqs, Timeline
 
 #: The mode of a directory that is made because something below it comes back, and of which no mode is known: as `mkdir -p` under umask 022.
 PARENT_MODE = 0o755
+#: Why a directory stays that was to go: something in it stays.
+NOT_EMPTY = "not-empty"
 #: Hex digits of a plan's id: 64 bits are enough to notice a change by accident, and fit on a command line.
 PLAN_ID_DIGITS = 16
 
@@ -40,7 +43,7 @@ class Action(enum.Enum):
 class Decision:
     """One path that shall go from `expect` to `target`, and the rows that this takes back (`off`) or puts back (`on`).
 
-    Where both versions are equal only the rows are switched.
+    Where both versions are equal only the rows are switched. `others`: the sessions whose later work on the path stays, or goes too.
     """
 
     path: RelPath
@@ -50,6 +53,7 @@ class Decision:
     on: Seqs
     action: Action
     why: str
+    others: tuple[SessionId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,7 @@ def settle(
     merged: Mapping[RelPath, Version | Clash],
     index: Index,
     on_conflict: OnConflict,
+    names: Names | None = None,
 ) -> Settled:
     """Returns the final steps.
 
@@ -75,8 +80,9 @@ def settle(
         drafts: what is wanted of each path.
         merged: what came of the merges, for each draft whose way is `Merged`.
         index: the last known version of every path of the workspace.
+        names: what sessions are called, for the words.
     """
-    work = _Work(timeline, index)
+    work = _Work(timeline, index, names or Names())
     for draft in drafts:
         work.resolve(draft, merged.get(draft.path), on_conflict)
     work.add_parents(on_conflict)
@@ -92,8 +98,8 @@ NOTHING = Settled(decisions=(), kept=(), conflicts=(), plan=PlanId(blake3(b"").h
 class _Work:
     """The decisions as they come together; lives for one `settle`."""
 
-    def __init__(self, timeline: Timeline, index: Index) -> None:
-        self._timeline, self._index = timeline, index
+    def __init__(self, timeline: Timeline, index: Index, names: Names) -> None:
+        self._timeline, self._index, self._names = timeline, index, names
         self.decisions: dict[RelPath, Decision] = {}
         self.kept: list[Missing] = []
         self.conflicts: list[Missing] = []
@@ -113,7 +119,8 @@ class _Work:
         wanted = draft.wanted
         if isinstance(target, Clash):
             if on_conflict is not OnConflict.OVERWRITE or draft.fallback is None:
-                self._refuse(draft.path, target.reason, on_conflict)
+                reason = self._names.standing(target.reason, draft.others) if isinstance(way, Merged) else target.reason
+                self._refuse(draft.path, reason, on_conflict)
                 return
             target, wanted = draft.fallback.version, draft.fallback.wanted
         self.decisions[draft.path] = Decision(
@@ -124,6 +131,7 @@ class _Work:
             on=wanted - draft.live,
             action=_action(target, merged_from=isinstance(way, Merged)),
             why=draft.why,
+            others=listed((*draft.others, *draft.gone)),
         )
 
     def add_parents(self, on_conflict: OnConflict) -> None:
@@ -167,7 +175,8 @@ class _Work:
         }
         if not going:
             return
-        used = {path.parent for path in self._inside(going) if not isinstance(self._final(path), (Absent, Unknown))}
+        inside = [path for path in self._inside(going) if not isinstance(self._final(path), (Absent, Unknown))]
+        used = {path.parent for path in inside}
         for path in sorted(going, key=lambda path: path.depth, reverse=True):
             if path not in used:
                 continue
@@ -175,9 +184,20 @@ class _Work:
             del self.decisions[path]
             used.add(path.parent)
             if replaced:
-                self._refuse(path, "the directory is still used", on_conflict)
+                self._refuse(path, self._still_used("the directory is still used", path, inside), on_conflict)
             else:
-                self.kept.append(Missing(path=path, reason="not-empty"))
+                self.kept.append(Missing(path=path, reason=self._still_used(NOT_EMPTY, path, inside)))
+
+    def _still_used(self, reason: str, directory: RelPath, inside: Iterable[RelPath]) -> str:
+        """Why a directory stays, with the sessions whose entries are in it as far as the log at hand knows."""
+        entries = (path for path in inside if path.below(directory))
+        whose = listed(owner for path in entries for owner in self._makers(path))
+        return f"{reason}: entries of {self._names.sessions(whose)}" if whose else reason
+
+    def _makers(self, path: RelPath) -> tuple[SessionId, ...]:
+        """Whose the newest live row of a path is."""
+        live = self._timeline.live(self._timeline.position, path)
+        return next((row.owner for row in reversed(self._timeline.rows(path)) if row.seq in live), ())
 
     def _inside(self, directories: Collection[RelPath]) -> Iterator[RelPath]:
         """The paths right in some directories, known or decided."""
@@ -196,7 +216,7 @@ class _Work:
         """Decides that a directory shall be there: it is left, or its removal taken back where that is the last that happened to it."""
         earlier = self.decisions.pop(parent, None)
         if earlier is not None and isinstance(earlier.expect, Directory):
-            self.kept.append(Missing(path=parent, reason="not-empty"))
+            self.kept.append(Missing(path=parent, reason=NOT_EMPTY))
             return
         self.kept = [missing for missing in self.kept if missing.path != parent]
         rows = self._timeline.rows(parent)

@@ -48,7 +48,10 @@ class StatsDelta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What every request may carry. `deadline_ms` is CLOCK_MONOTONIC in milliseconds; `progress` asks for progress frames."""
+    """What every request may carry. `deadline_ms` is CLOCK_MONOTONIC in milliseconds; `progress` asks for progress frames.
+
+    `noticed`: the position up to which the caller took note of the session's notices.
+    """
 
     op: ClassVar[str]
     #: True when it changes something: it may carry a `key`, and is answered once for each.
@@ -57,3 +60,4 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     deadline_ms: float | None = None
     progress: bool = False
+    noticed: int | None = None

@@ -51,6 +51,38 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     deletions: int
     stats: Stats
     incomplete: Incomplete
+    barrier_id: str | None = None
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that was open when a barrier was made, and its checkpoint there."""
+
+    session_id: str
+    agent: str
+    checkpoint_id: str
+
+
+class Barrier(msgspec.Struct, frozen=True, kw_only=True):
+    """A named point over a whole workspace: a position of its log, and the checkpoints of the sessions that were open then."""
+
+    id: str
+    workspace: str
+    root: FsText
+    label: str | None
+    seq: int
+    created_at: datetime
+    members: list[Member]
+    incomplete: Incomplete
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """Another session that an operation is about too: where it stood, and where it stands then. `head`s are checkpoints' ids."""
+
+    session_id: str
+    agent: str
+    head_before: str | None
+    head: str | None
+    event: int | None
 
 
 class FileVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +142,10 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A session as outsiders see it. `head` is a checkpoint's id; `event` the number of its last event."""
+    """A session as outsiders see it. `head` is a checkpoint's id; `event` the number of its last event.
+
+    `parent_id`: the session that it is a sub-agent of, or with `from_id` a fork of: the checkpoint it goes on from.
+    """
 
     id: str
     workspace: str
@@ -125,6 +160,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     head: str | None
     event: int | None
     stats: Stats
+    from_id: str | None = None
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +180,26 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     command: str
 
 
+class ChildrenLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """Later changes of the session's sub-agents that a rewind leaves, whose these are, and the command that takes them too."""
+
+    rows: int
+    paths: list[RelPath]
+    sessions: list[str]
+    command: str
+
+
+class Dependent(msgspec.Struct, frozen=True, kw_only=True):
+    """A later checkpoint of another session that edited or claimed `count` paths that are taken back; `paths` are the first 20."""
+
+    session_id: str
+    agent: str
+    checkpoint_id: str
+    label: str | None
+    paths: list[RelPath]
+    count: int
+
+
 class GitHeads(msgspec.Struct, frozen=True, kw_only=True):
     """Git's HEAD at the position and now, as commit ids; None where there was none."""
 
@@ -152,17 +208,25 @@ class GitHeads(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rewind does to one path, and why. `action`: restore, remove or merge."""
+    """What a rewind does to one path, and why. `action`: restore, remove or merge.
+
+    `sessions`: the other ones whose later work on the path stays, or goes too; `why` tells which.
+    """
 
     path: RelPath
     action: str
     why: str
     insertions: int
     deletions: int
+    sessions: list[str] = []
 
 
 class EditInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the edit log. `contested`: the sessions it may be of, where that is several."""
+    """A row of the edit log. `contested`: the sessions it may be of, where that is several.
+
+    `operation`: what kind of operation wrote it. `turn` and `prompt`: the turn of the session that it was made in, by its number in the
+    conversation and by what was asked, cut; None where that is not known.
+    """
 
     seq: int
     path: RelPath
@@ -173,6 +237,30 @@ class EditInfo(msgspec.Struct, frozen=True, kw_only=True):
     operation_id: str | None
     at: datetime
     contested: list[str] = []
+    operation: str | None = None
+    turn: int | None = None
+    prompt: str | None = None
+
+
+class LineSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines of a file that follow each other and came from one row, `seq`; the fields that a row of the log has too are as in EditInfo.
+
+    `first_line` counts from 1. `seq` None: with `source` `first-seen` they were there when rewindd first looked; with `older` they are from
+    before position `older_than`, and nobody looked further back.
+    """
+
+    first_line: int
+    count: int
+    seq: int | None
+    session_id: str | None
+    agent: str | None
+    source: str
+    at: datetime | None
+    contested: list[str] = []
+    operation_id: str | None = None
+    turn: int | None = None
+    prompt: str | None = None
+    older_than: int | None = None
 
 
 class StoreInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,6 +302,45 @@ class WorkspaceInfo(msgspec.Struct, frozen=True, kw_only=True):
     watch_reason: str | None = None
     scanned_at: datetime | None = None
     windows: int = 0
+
+
+class ConfigInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the daemon's settings come from: `config.toml` at `path`, there or not, and the `files` that were read, at `read_at`.
+
+    `trouble`: why the files, when they were last read, changed nothing. `waiting`: settings that changed there and need a restart.
+    """
+
+    path: FsText
+    files: list[FsText]
+    read_at: datetime
+    trouble: str | None = None
+    waiting: list[str] = []
+
+
+class WindowInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """An open window: whose, `command` or `turn`, for how long, and whether its end is noticed by the end of a process."""
+
+    session_id: str
+    kind: str
+    open_s: float
+    pid: int | None
+
+
+class GapInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What capture does not have of a workspace: how many paths, and the first of them with their reasons.
+
+    `missing`: not captured yet, of a first capture that stands still because of `trouble` or is under way. `limited`: left out by
+    limits. `unseen`: could not be looked at the last time. `interrupted`: an operation that could not be closed.
+    """
+
+    root: FsText
+    missing: int
+    trouble: str | None
+    limited: int
+    unseen: int
+    first: list[PathReason]
+    windows: list[WindowInfo]
+    interrupted: bool
 
 
 class PathSize(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,15 +3,26 @@
 import msgspec
 
 from rewindd.paths import FsText, RelPath
+from rewindd.protocol.notices import Notice as Notice
+from rewindd.protocol.notices import Notices as Notices
+from rewindd.protocol.notices import Overlap as Overlap
+from rewindd.protocol.parts import Barrier as Barrier
 from rewindd.protocol.parts import Baseline as Baseline
 from rewindd.protocol.parts import Checkpoint as Checkpoint
+from rewindd.protocol.parts import ChildrenLeft as ChildrenLeft
+from rewindd.protocol.parts import ConfigInfo as ConfigInfo
+from rewindd.protocol.parts import Dependent as Dependent
 from rewindd.protocol.parts import EditInfo as EditInfo
 from rewindd.protocol.parts import FileDiff as FileDiff
 from rewindd.protocol.parts import FileVersion as FileVersion
+from rewindd.protocol.parts import GapInfo as GapInfo
 from rewindd.protocol.parts import GitHeads as GitHeads
 from rewindd.protocol.parts import Incomplete as Incomplete
 from rewindd.protocol.parts import Kept as Kept
 from rewindd.protocol.parts import Left as Left
+from rewindd.protocol.parts import LineSpan as LineSpan
+from rewindd.protocol.parts import Member as Member
+from rewindd.protocol.parts import Moved as Moved
 from rewindd.protocol.parts import PathReason as PathReason
 from rewindd.protocol.parts import PathSize as PathSize
 from rewindd.protocol.parts import Recovered as Recovered
@@ -20,6 +31,7 @@ from rewindd.protocol.parts import Stats as Stats
 from rewindd.protocol.parts import StepInfo as StepInfo
 from rewindd.protocol.parts import StoreInfo as StoreInfo
 from rewindd.protocol.parts import Summary as Summary
+from rewindd.protocol.parts import WindowInfo as WindowInfo
 from rewindd.protocol.parts import WorkspaceInfo as WorkspaceInfo
 from rewindd.protocol.portable import PortableCheckpoint
 
@@ -44,6 +56,31 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     recovered: list[Recovered]
     workspaces: list[WorkspaceInfo]
     sessions: int
+    config: ConfigInfo | None = None
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """The daemon's numbers in Prometheus' text format."""
+
+    text: str
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """What only the daemon knows of how it is.
+
+    `descriptors` of `max_descriptors` are in use. `watches`: directories that inotify watches for it; None where it has no inotify.
+    `damage`: what SQLite's quick check of the store found wrong, `unchecked` the tables that are too large for it. `git`: where git is.
+    """
+
+    pid: int
+    descriptors: int
+    max_descriptors: int
+    watches: int | None
+    overflows: int
+    damage: list[str]
+    unchecked: list[str]
+    git: str | None
+    gaps: list[GapInfo]
 
 
 class Stopping(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,11 +113,15 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
-    """What was kept, and what could not be. `edit` names the bracket that `edit.begin` opened."""
+    """What was kept, and what could not be. `edit` names the bracket that `edit.begin` opened.
+
+    `overlaps`: what other active sessions changed there and did not save yet.
+    """
 
     snapshots: list[Kept]
     skipped: list[PathReason]
     edit: str | None = None
+    overlaps: list[Overlap] = []
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +200,18 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     event: int | None
 
 
+class BarrierMade(msgspec.Struct, frozen=True, kw_only=True):
+    """The barrier that was made."""
+
+    barrier: Barrier
+
+
+class Barriers(msgspec.Struct, frozen=True, kw_only=True):
+    """Barriers in order of creation, newest last."""
+
+    barriers: list[Barrier]
+
+
 class Checkpoints(msgspec.Struct, frozen=True, kw_only=True):
     """Checkpoints in order of creation, newest last."""
 
@@ -176,6 +229,9 @@ class RewindResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `not_quiet`: files changed in the last two seconds, and `.` while a window is open. `git_heads`: set where git's HEAD is another
     than at the position. `not_restored`: what was ignored in a directory that comes back, and does not come back with it.
+    `moved`: the other sessions that go along, to or back from the barrier `barrier_id`. `not_members`: the open sessions that do not, as
+    they were opened after it: their files are taken back, their conversation stays. `children`: what sub-agents changed and is left.
+    `dependents`: later checkpoints of other sessions on what is taken back.
     """
 
     operation_id: str | None
@@ -195,12 +251,26 @@ class RewindResult(msgspec.Struct, frozen=True, kw_only=True):
     not_quiet: list[RelPath]
     git_heads: GitHeads | None = None
     not_restored: list[PathReason] = []
+    barrier_id: str | None = None
+    moved: list[Moved] = []
+    not_members: list[str] = []
+    children: ChildrenLeft | None = None
+    dependents: list[Dependent] = []
 
 
 class Edits(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of the edit log, oldest first."""
 
     edits: list[EditInfo]
+
+
+class Blamed(msgspec.Struct, frozen=True, kw_only=True):
+    """Which row each line of a file came from: `spans` in order, which are all of `content`'s lines. `position`: of the log."""
+
+    path: RelPath
+    position: str
+    content: bytes
+    spans: list[LineSpan]
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,6 +297,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 Reply = (
     Pong
     | Status
+    | Metrics
+    | Health
     | Stopping
     | SessionReply
     | Sessions
@@ -240,11 +312,15 @@ Reply = (
     | CaptureInfo
     | Released
     | Saved
+    | BarrierMade
+    | Barriers
     | Checkpoints
     | CheckpointReply
     | RewindResult
     | Edits
+    | Blamed
     | Chunk
     | Exported
     | Imported
+    | Notices
 )

@@ -1,9 +1,5 @@
 """The wire's requests: one struct each, by `op`, of the parts that are in `asking`, which have their names here too."""
 
-from typing import Annotated
-
-import msgspec
-
 from rewindd.paths import FsText
 from rewindd.protocol.asking import MAX_ELEMENTS as MAX_ELEMENTS
 from rewindd.protocol.asking import Base as Base
@@ -14,6 +10,12 @@ from rewindd.protocol.asking import Request as Request
 from rewindd.protocol.asking import StatsDelta as StatsDelta
 from rewindd.protocol.asking import Words as Words
 from rewindd.protocol.portable import PortableCheckpoint
+from rewindd.protocol.reading import Blame as Blame
+from rewindd.protocol.reading import ListTree as ListTree
+from rewindd.protocol.reading import ReadBlob as ReadBlob
+from rewindd.protocol.reading import ReadBlobs as ReadBlobs
+from rewindd.protocol.reading import ReadEvents as ReadEvents
+from rewindd.protocol.reading import ShowPath as ShowPath
 
 
 class Ping(Request, frozen=True, kw_only=True):
@@ -28,6 +30,18 @@ class GetStatus(Request, frozen=True, kw_only=True):
     op = "status"
 
 
+class GetMetrics(Request, frozen=True, kw_only=True):
+    """Asks for the daemon's numbers, as Prometheus reads them."""
+
+    op = "metrics"
+
+
+class GetHealth(Request, frozen=True, kw_only=True):
+    """Asks how the daemon is: what only it knows of what `rewindctl doctor` tells. Reads parts of the store for it."""
+
+    op = "health"
+
+
 class Stop(Request, frozen=True, kw_only=True):
     """Asks the daemon to drain and end, as SIGTERM does."""
 
@@ -38,7 +52,8 @@ class OpenSession(Request, frozen=True, kw_only=True, rename={"id": "session_id"
     """Opens a session on `directory` (absolute), or returns it when `id` exists. `device` and `inode`: what the caller sees there.
 
     On the wire the chosen id is `session_id`: `id` is the request's. `replaced`: what to do where another directory has taken the
-    place of a workspace's: `adopt` (it is the same workspace) or `new`; None asks, with `already-exists`.
+    place of a workspace's: `adopt` (it is the same workspace) or `new`; None asks, with `already-exists`. With `from_position`, a
+    checkpoint of `parent`, it is a fork: it goes on from there. Without, a session with a parent is a sub-agent of it.
     """
 
     op = "session.open"
@@ -53,6 +68,7 @@ class OpenSession(Request, frozen=True, kw_only=True, rename={"id": "session_id"
     attribution: str | None = None
     exact: bool = False
     replaced: str | None = None
+    from_position: str | None = None
 
 
 class ListSessions(Request, frozen=True, kw_only=True):
@@ -165,6 +181,29 @@ class Save(Request, frozen=True, kw_only=True, rename={"id": "checkpoint_id"}):
     wait: bool = True
 
 
+class MakeBarrier(Request, frozen=True, kw_only=True):
+    """Makes one named point over all open sessions of a workspace: that of `session`, of that id, or the one that holds `directory`.
+
+    `wait`: for the workspace's first capture to be complete.
+    """
+
+    op = "barrier"
+    mutates = True
+    workspace: str | None = None
+    directory: FsText | None = None
+    label: str | None = None
+    wait: bool = True
+
+
+class ListBarriers(Request, frozen=True, kw_only=True):
+    """Asks for the newest `limit` barriers of a workspace, oldest first; the workspace as in `barrier`."""
+
+    op = "barriers"
+    workspace: str | None = None
+    directory: FsText | None = None
+    limit: int | None = None
+
+
 class ListCheckpoints(Request, frozen=True, kw_only=True):
     """Asks for the newest `limit` checkpoints, oldest first: of the session, or of all sessions of its (or the named) workspace."""
 
@@ -192,7 +231,10 @@ class Diff(Request, frozen=True, kw_only=True):
 
 
 class Rewind(Request, frozen=True, kw_only=True):
-    """Takes work back to a position. See the interface for each field; `restore` empty means its default."""
+    """Takes work back to a position. See the interface for each field; `restore` empty means its default.
+
+    `with_shared`: contested work in which the session takes part counts as its own. `with_children`: so does its sub-agents' work.
+    """
 
     op = "rewind"
     mutates = True
@@ -207,6 +249,8 @@ class Rewind(Request, frozen=True, kw_only=True):
     dry_run: bool = False
     base: Base | None = None
     across_head: bool = False
+    with_shared: bool = False
+    with_children: bool = False
 
 
 class Restore(Request, frozen=True, kw_only=True):
@@ -222,6 +266,7 @@ class Restore(Request, frozen=True, kw_only=True):
     overwrite: bool = True
     plan: str | None = None
     dry_run: bool = False
+    base: Base | None = None
 
 
 class Undo(Request, frozen=True, kw_only=True):
@@ -232,6 +277,7 @@ class Undo(Request, frozen=True, kw_only=True):
     operation: str | None = None
     on_conflict: str = "merge"
     dry_run: bool = False
+    base: Base | None = None
 
 
 class Redo(Request, frozen=True, kw_only=True):
@@ -241,6 +287,7 @@ class Redo(Request, frozen=True, kw_only=True):
     mutates = True
     on_conflict: str = "merge"
     dry_run: bool = False
+    base: Base | None = None
 
 
 class ReadLog(Request, frozen=True, kw_only=True):
@@ -251,23 +298,6 @@ class ReadLog(Request, frozen=True, kw_only=True):
     limit: int | None = None
 
 
-class ShowPath(Request, frozen=True, kw_only=True):
-    """Asks for one path as it was at a position."""
-
-    op = "show.path"
-    position: str
-    path: FsText
-
-
-class ListTree(Request, frozen=True, kw_only=True):
-    """Asks for the whole tree as it was at a position: `limit` paths after `after`, in order."""
-
-    op = "tree"
-    position: str
-    after: FsText | None = None
-    limit: int = 10_000
-
-
 class ListCapture(Request, frozen=True, kw_only=True):
     """Asks what is captured of the workspace that holds `directory`, and what is left out; `dry_run`: what would be, of any directory."""
 
@@ -276,22 +306,6 @@ class ListCapture(Request, frozen=True, kw_only=True):
     device: int | None = None
     inode: int | None = None
     dry_run: bool = False
-
-
-class ReadBlobs(Request, frozen=True, kw_only=True):
-    """Asks for whole small contents: of the blobs in order, as many as fit into one answer, one at least."""
-
-    op = "read.many"
-    blobs: Annotated[list[str], msgspec.Meta(max_length=MAX_ELEMENTS)]
-
-
-class ReadBlob(Request, frozen=True, kw_only=True):
-    """Asks for `length` bytes of a blob from `offset`."""
-
-    op = "read"
-    blob: str
-    offset: int = 0
-    length: int = 1 << 20
 
 
 class Export(Request, frozen=True, kw_only=True):
@@ -322,6 +336,8 @@ REQUESTS: dict[str, type[Request]] = {
     for request in (
         Ping,
         GetStatus,
+        GetMetrics,
+        GetHealth,
         Stop,
         OpenSession,
         ListSessions,
@@ -336,6 +352,8 @@ REQUESTS: dict[str, type[Request]] = {
         ListPending,
         Release,
         Save,
+        MakeBarrier,
+        ListBarriers,
         ListCheckpoints,
         ShowCheckpoint,
         Diff,
@@ -344,11 +362,13 @@ REQUESTS: dict[str, type[Request]] = {
         Undo,
         Redo,
         ReadLog,
+        Blame,
         ShowPath,
         ListTree,
         ListCapture,
         ReadBlob,
         ReadBlobs,
+        ReadEvents,
         Export,
         Import,
     )

@@ -10,10 +10,10 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from rewindd import errors
+from rewindd import __version__, errors
 from rewindd.paths import FsText, encode_path
-from rewindd.protocol.replies import Reply
-from rewindd.protocol.requests import REQUESTS, Request
+from rewindd.protocol.replies import Notices, Reply
+from rewindd.protocol.requests import REQUESTS, ReadEvents, Request
 
 PROTOCOL_VERSION = 1
 #: A request's body in bytes. Longer conversations are sent in several `record`s; this holds any tool result a model could have read.
@@ -31,8 +31,13 @@ _LEADING_FIELDS = 4
 _FIXED_BYTES = {0xC0: 1, 0xC2: 1, 0xC3: 1, 0xCA: 5, 0xCB: 9, 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}
 _LENGTH_BYTES = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
 
+#: The envelope's field for what rides on a reply, encoded.
+_NOTICES = b"\xa7notices"
+
 #: msgspec tells apart no more than one text-like type in a union, so ids are numbers or text.
 RequestId = int | str
+#: Operations that wait until there is something to answer, and take no time but that.
+LONG_POLLS = frozenset({ReadEvents.op})
 T = TypeVar("T")
 R = TypeVar("R", bound=Reply)
 
@@ -55,7 +60,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplyHead(msgspec.Struct, frozen=True):
-    """What every reply starts with: `ok` and the body's fields, or `error`, or `progress`.
+    """What every reply starts with: `ok` and the body's fields, or `error`, or `progress`; `notices` ride on the first two.
 
     `id` is None where the request's could not be read. An error's fields may be of any shape: later daemons have more of them.
     """
@@ -65,6 +70,7 @@ class ReplyHead(msgspec.Struct, frozen=True):
     ok: bool | None = None
     error: dict[str, object] | None = None
     progress: Progress | None = None
+    notices: Notices | None = None
 
 
 class Unroutable(Exception):
@@ -105,10 +111,12 @@ def decode_envelope(body: bytes) -> Envelope:
         raise errors.BadRequest(f"a request id of over {MAX_ID_BYTES} bytes")
     if envelope.v != PROTOCOL_VERSION:
         raise errors.UnsupportedVersion(
-            f"protocol version {envelope.v}; this daemon speaks {PROTOCOL_VERSION}", supported=str(PROTOCOL_VERSION)
+            f"protocol version {envelope.v}; this daemon, rewindd {__version__}, speaks {PROTOCOL_VERSION}", supported=str(PROTOCOL_VERSION)
         )
     if envelope.op not in REQUESTS:
-        raise errors.UnknownOp(f"no operation {envelope.op[:80]!r}; see docs/protocol.md for those there are", op=envelope.op[:80])
+        raise errors.UnknownOp(
+            f"rewindd {__version__} has no operation {envelope.op[:80]!r}; see docs/protocol.md for those there are", op=envelope.op[:80]
+        )
     return envelope
 
 
@@ -156,22 +164,30 @@ def encode_reply(reply: Reply) -> bytes:
     return msgspec.msgpack.encode(reply, enc_hook=encode_path)
 
 
-def seal(request_id: RequestId, fields: bytes) -> bytes:
-    """Returns the body of a reply with these encoded fields.
+def encode_notices(notices: Notices) -> bytes:
+    """Returns notices as `seal` and `encode_error` take them."""
+    return msgspec.msgpack.encode(notices, enc_hook=encode_path)
+
+
+def seal(request_id: RequestId, fields: bytes, notices: bytes | None = None) -> bytes:
+    """Returns the body of a reply with these encoded fields, and notices riding on it: they are no part of what is kept.
 
     The map's header is rewritten and `v`, `id`, `ok` put before the fields, so an answer kept for years is sent without decoding it.
     """
     count, start = _map_header(fields)
     head = msgspec.msgpack.encode([PROTOCOL_VERSION, request_id])[1:]
     split = len(msgspec.msgpack.encode(PROTOCOL_VERSION))
-    return b"".join((_encode_map_header(count + 3), b"\xa1v", head[:split], b"\xa2id", head[split:], b"\xa2ok\xc3", fields[start:]))
+    said = b"" if notices is None else _NOTICES + notices
+    size = _encode_map_header(count + (3 if notices is None else 4))
+    return b"".join((size, b"\xa1v", head[:split], b"\xa2id", head[split:], b"\xa2ok\xc3", said, fields[start:]))
 
 
-def encode_error(request_id: RequestId | None, error: errors.RewinddError) -> bytes:
+def encode_error(request_id: RequestId | None, error: errors.RewinddError, notices: bytes | None = None) -> bytes:
     """Returns the body of an error reply; `id` is nil when the request's could not be read."""
     body = {**{name: _printable(value) for name, value in error.fields.items()}, "code": error.code, "message": _printable(error.message)}
     body["retryable"] = error.retryable
-    return msgspec.msgpack.encode({"v": PROTOCOL_VERSION, "id": request_id, "ok": False, "error": body}, enc_hook=encode_path)
+    said = {} if notices is None else {"notices": msgspec.Raw(notices)}
+    return msgspec.msgpack.encode({"v": PROTOCOL_VERSION, "id": request_id, "ok": False, "error": body, **said}, enc_hook=encode_path)
 
 
 def encode_progress(request_id: RequestId, progress: Progress) -> bytes:

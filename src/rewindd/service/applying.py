@@ -12,9 +12,10 @@ import anyio
 
 from rewindd.errors import Conflict, StoreError
 from rewindd.model.log import NOBODY, IndexEntry, OperationStatus, Row, Source, Toggle
-from rewindd.model.operation import Operation, Step
+from rewindd.model.operation import Move, Operation, Step
 from rewindd.model.session import Checkpoint
 from rewindd.model.versions import File
+from rewindd.service import telling
 from rewindd.service.state import State, Tree
 from rewindd.store import answers, checkpoints, edits, index, operations, sessions, workspaces
 from rewindd.store import blobs as blob_rows
@@ -49,15 +50,17 @@ class StoredContent:
             yield from self._state.blobs.open_chunks(version.digest)
 
 
-async def begin(state: State, operation: Operation, steps: Sequence[Step], digest: bytes, tail: Checkpoint | None) -> None:
-    """Records the operation with its steps, and the checkpoint of the tail it abandons; durable on return.
+async def begin(
+    state: State, operation: Operation, steps: Sequence[Step], digest: bytes, tails: Sequence[Checkpoint], moves: Sequence[Move] = ()
+) -> None:
+    """Records the operation, its steps, where it takes other sessions, and the checkpoints of the tails it abandons; durable on return.
 
     Its key is taken from here on: the empty answer says that it is not known yet.
     """
 
     def write(db: Connection) -> None:
-        operations.begin(db, operation, steps)
-        if tail is not None:
+        operations.begin(db, operation, steps, moves)
+        for tail in tails:
             checkpoints.add(db, operation.workspace, tail)
         if operation.key is not None:
             answers.put(db, operation.session, operation.key, digest, b"", time_ns())
@@ -112,7 +115,7 @@ async def close(
     outcomes: Sequence[Outcome],
     answer: Callable[[Connection], bytes],
 ) -> bytes:
-    """Writes effect rows, switches rows off and on, moves the session's head; durable on return. Returns the answer.
+    """Writes effect rows, switches rows off and on, moves the heads of all its sessions; durable on return. Returns the answer.
 
     The operation takes the position before its rows, so that a checkpoint saved before it and one saved after differ.
     """
@@ -120,7 +123,7 @@ async def close(
     written = [(step, outcome) for step, outcome in done if step.expect != step.target]
     now = time_ns()
 
-    def write(db: Connection) -> tuple[bytes, list[IndexEntry], int]:
+    def write(db: Connection) -> tuple[bytes, list[Row], list[IndexEntry], int, list[Move]]:
         at = workspaces.allot(db, tree.workspace.id, 1 + len(written))
         rows = [_effect(operation, step, outcome, tree, at + 1 + n, now) for n, (step, outcome) in enumerate(written)]
         entries = [_entry(tree, row, outcome) for row, (_, outcome) in zip(rows, written, strict=True)]
@@ -132,15 +135,21 @@ async def close(
         edits.add_toggles(db, tree.workspace.id, operation.id, toggles)
         operations.settle(db, replace(operation, at=at, status=OperationStatus.APPLIED))
         sessions.stand(db, operation.session, operation.to_head, operation.to_stats)
-        return answer(db), entries, at + len(written)
+        moves = operations.moves(db, operation.id)
+        for move in moves:
+            sessions.stand(db, move.session, move.to_head, move.to_stats)
+        return answer(db), rows, entries, at + len(written), moves
 
-    encoded, entries, position = await state.bridge.transact(write)
+    encoded, rows, entries, position, moves = await state.bridge.transact(write)
     tree.index.put(entries)
     rule_files = [step.path for step, _ in written if step.path.name in RULE_FILES]
     tree.rulebook.changed(rule_files)
     tree.judge.update(path.parent for path in rule_files)
     tree.position = position
     tree.interrupted = False
+    telling.committed(tree, rows, operation)
+    for move in moves:
+        state.stood(await state.session(move.session), move.to_head, move.to_stats)
     return encoded
 
 

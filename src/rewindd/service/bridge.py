@@ -14,7 +14,7 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 
 from rewindd.store.database import Connection
-from rewindd.store.thread import StoreThread
+from rewindd.store.thread import Longest, StoreThread
 
 #: Worker threads for reading, hashing and compressing. More than the cores of a small machine help only while the disk is slow.
 WORKERS = 4
@@ -48,6 +48,14 @@ class Bridge:
     def transact_here(self, fn: Callable[[Connection], T]) -> T:
         """As `transact`, from a worker thread, which it blocks."""
         return self._store.submit(fn).result()
+
+    def waiting(self) -> tuple[int, int]:
+        """Returns how many small and how many bulk transactions wait for the store's thread."""
+        return self._store.waiting()
+
+    def longest(self) -> Longest:
+        """Returns the store's function that took longest since the start: others waited for it."""
+        return self._store.longest
 
     @contextmanager
     def sending(self, *, ahead: int) -> Iterator[Callable[[Callable[[Connection], object]], None]]:

@@ -13,7 +13,7 @@ from rewindd.protocol.requests import Base, EventBody, Record, StatsDelta
 from rewindd.service import render
 from rewindd.service.state import State
 from rewindd.service.turn import Turn
-from rewindd.store import events, sessions
+from rewindd.store import checkpoints, events, sessions
 from rewindd.store.database import Connection
 
 NS_PER_S = 1_000_000_000
@@ -37,7 +37,7 @@ async def record(state: State, request: Record, session: Session, turn: Turn) ->
         HeadMoved: the session is not where the caller believes it.
         BadRequest: an event of an unknown kind, or a count that is negative or absurd.
     """
-    check_base(session, request.base)
+    await check_base(state, session, request.base)
     added, stats = parse(request.events), counted(session.stats, request.events, request.stats)
 
     def write(db: Connection) -> tuple[bytes, Head]:
@@ -53,14 +53,20 @@ async def record(state: State, request: Record, session: Session, turn: Turn) ->
     return answer
 
 
-def check_base(session: Session, base: Base | None) -> None:
-    """Raises HeadMoved when the caller knows another head or last event than the session has."""
-    if base is not None and (base.head, base.event) != (session.head.checkpoint, session.head.event):
-        raise HeadMoved(
-            f"session {session.id!r} has moved on since you looked (its head is {session.head.checkpoint or 'its start'}); look again",
-            head=session.head.checkpoint,
-            event=session.head.event,
-        )
+async def check_base(state: State, session: Session, base: Base | None) -> None:
+    """Raises HeadMoved when the caller knows another head or last event than the session has.
+
+    A head is still good where nothing but barriers came after it: they say where the session stood, and moved nothing.
+    """
+    if base is None or (base.head, base.event) == (session.head.checkpoint, session.head.event):
+        return
+    if base.event == session.head.event and await state.bridge.transact(lambda db: _is_same_place(db, session, base)):
+        return
+    raise HeadMoved(
+        f"session {session.id!r} has moved on since you looked (its head is {session.head.checkpoint or 'its start'}); look again",
+        head=session.head.checkpoint,
+        event=session.head.event,
+    )
 
 
 def parse(bodies: Sequence[EventBody]) -> list[Event]:
@@ -94,6 +100,19 @@ def transcript(chain: Sequence[StoredEvent]) -> Transcript:
 async def transcript_to(state: State, last: EventId | None) -> Transcript:
     """Returns the conversation from its start up to an event."""
     return transcript(await state.bridge.transact(lambda db: events.chain(db, last)))
+
+
+def _is_same_place(db: Connection, session: Session, base: Base) -> bool:
+    """True where the session's head leads to the base's over checkpoints of barriers alone, all at the same event."""
+    wanted = session.head.checkpoint
+    while wanted is not None:
+        found = checkpoints.find(db, session.id, wanted)
+        if found is None or found.barrier is None or found.event != base.event:
+            return False
+        if found.parent == base.head:
+            return True
+        wanted = found.parent
+    return False
 
 
 def _event(body: EventBody) -> Event:

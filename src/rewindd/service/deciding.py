@@ -6,6 +6,7 @@ from time import time_ns
 
 from blake3 import blake3
 
+from rewindd.model.ids import BarrierId, SessionId
 from rewindd.model.log import IndexEntry, OnConflict, Source
 from rewindd.model.operation import Operation, Step
 from rewindd.model.session import Checkpoint, Missing
@@ -13,9 +14,11 @@ from rewindd.model.versions import Directory, File, Unknown, Version
 from rewindd.paths import ROOT, RelPath
 from rewindd.plan.draft import Draft, Keep, Merged, concerned, merge
 from rewindd.plan.merge import Clash
+from rewindd.plan.naming import Names
 from rewindd.plan.settle import Action, Decision, Settled, settle
 from rewindd.protocol import replies
 from rewindd.service import comparing, render
+from rewindd.service.holding import editor
 from rewindd.service.keeping import Content
 from rewindd.service.reading import Contents
 from rewindd.service.state import State, Tree
@@ -30,7 +33,10 @@ QUIET_NS = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A settled plan, the contents that its merges made, and the line counts of its steps."""
+    """A settled plan, the contents that its merges made, and the line counts of its steps.
+
+    `busy`: of the conflicts, those that are another session's edit under way, and whose.
+    """
 
     settled: Settled
     made: tuple[Content, ...] = ()
@@ -39,21 +45,40 @@ class Decided:
     not_quiet: tuple[RelPath, ...] = ()
     git_heads: replies.GitHeads | None = None
     not_restored: tuple[Missing, ...] = ()
+    barrier: BarrierId | None = None
+    moved: tuple[replies.Moved, ...] = ()
+    not_members: tuple[SessionId, ...] = ()
+    busy: tuple[tuple[RelPath, SessionId], ...] = ()
+    children: replies.ChildrenLeft | None = None
+    dependents: tuple[replies.Dependent, ...] = ()
 
 
 async def decide(
-    state: State, tree: Tree, timeline: Timeline, drafts: Sequence[Draft], on_conflict: OnConflict, paths: Sequence[RelPath] | None
+    state: State,
+    tree: Tree,
+    timeline: Timeline,
+    drafts: Sequence[Draft],
+    on_conflict: OnConflict,
+    paths: Sequence[RelPath] | None,
+    names: Names,
+    session: SessionId | None,
 ) -> Decided:
     """Runs the merges, checks that a tree comes out, counts lines.
 
     What could not be looked at just now is kept, and named: also where no draft is about it, if it is one of `paths` (None: all) or
-    below. What is there now is not what the log says.
+    below. What is there now is not what the log says. A path that another than `session` (None: nobody asks) is in the middle of editing
+    clashes, unless it is to be overwritten.
     """
     drafts = [replace(draft, way=Keep(tree.unseen[draft.path])) if draft.path in tree.unseen else draft for draft in drafts]
+    edited = _edited(state, tree, drafts, session) if session is not None and on_conflict is not OnConflict.OVERWRITE else {}
+    drafts = [
+        replace(draft, way=Clash(f"being edited by {names.sessions([edited[draft.path]])}")) if draft.path in edited else draft
+        for draft in drafts
+    ]
     merging = [draft for draft in drafts if isinstance(draft.way, Merged)]
     contents = await Contents(state).read(_merged_versions(merging)) if merging else {}
     merged, made = await state.bridge.work(_merge, merging, contents) if merging else ({}, {})
-    settled = settle(timeline, drafts, merged, tree.index, on_conflict)
+    settled = settle(timeline, drafts, merged, tree.index, on_conflict, names)
     settled = replace(settled, kept=(*settled.kept, *_blind(tree, {draft.path for draft in drafts}, paths)))
     counts = await _counts(state, settled.decisions, {**contents, **made})
     restless = [d.path for d in settled.decisions if _is_restless(timeline, tree.index.get(d.path))]
@@ -61,7 +86,14 @@ async def decide(
     not_quiet = (*([ROOT] if tree.windows else []), *restless)
     kept = tuple(Content(File(digest, len(data), 0), data) for digest, data in made.items())
     away = tuple(stays_away(settled.decisions, tree.left_out))
-    return Decided(settled, kept, counts, None, not_quiet, not_restored=away)
+    busy = tuple((one.path, edited[one.path]) for one in settled.conflicts if one.path in edited)
+    return Decided(settled, kept, counts, None, not_quiet, not_restored=away, busy=busy)
+
+
+def _edited(state: State, tree: Tree, drafts: Iterable[Draft], session: SessionId) -> dict[RelPath, SessionId]:
+    """The paths to be changed that another session is in the middle of editing, and who that is."""
+    found = {draft.path: editor(state, tree, session, draft.path) for draft in drafts if not isinstance(draft.way, Keep)}
+    return {path: other for path, other in found.items() if other is not None}
 
 
 def _blind(tree: Tree, drafted: Set[RelPath], paths: Sequence[RelPath] | None) -> list[Missing]:
@@ -144,6 +176,11 @@ def result(decided: Decided, operation: Operation, target: Checkpoint | None, ou
         not_quiet=list(decided.not_quiet),
         git_heads=decided.git_heads,
         not_restored=render.reasons(one for one in decided.not_restored if not undone or not _is_in(one.path, undone)),
+        barrier_id=decided.barrier,
+        moved=list(decided.moved),
+        not_members=list(decided.not_members),
+        children=decided.children,
+        dependents=list(decided.dependents),
     )
 
 
@@ -192,4 +229,11 @@ def _of(decisions: Iterable[Decision], action: Action) -> list[RelPath]:
 
 def _step(decision: Decision, counts: Mapping[RelPath, tuple[int, int]]) -> replies.StepInfo:
     insertions, deletions = counts.get(decision.path, (0, 0))
-    return replies.StepInfo(path=decision.path, action=decision.action.value, why=decision.why, insertions=insertions, deletions=deletions)
+    return replies.StepInfo(
+        path=decision.path,
+        action=decision.action.value,
+        why=decision.why,
+        insertions=insertions,
+        deletions=deletions,
+        sessions=list(decision.others),
+    )

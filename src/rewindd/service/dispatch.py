@@ -1,19 +1,42 @@
 """From a decoded request to the use case that answers it: once for each key, in order for each session."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
+from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from rewindd.errors import Busy, Expired, UnknownOp, UnknownSession
+from rewindd.model.capture import CaptureSettings
+from rewindd.model.ids import SessionId
 from rewindd.model.session import Session
 from rewindd.protocol import requests, wire
-from rewindd.protocol.replies import Pong, Reply, Stopping
+from rewindd.protocol.replies import ConfigInfo, Pong, Reply, Stopping
 from rewindd.protocol.requests import Request
-from rewindd.service import capturing, conversation, porting, query, restoring, rewind, save, sessions, showing, snapshot, windows
+from rewindd.service import (
+    barriers,
+    blaming,
+    capturing,
+    conversation,
+    health,
+    metrics,
+    porting,
+    query,
+    restoring,
+    retuning,
+    rewind,
+    save,
+    sessions,
+    showing,
+    snapshot,
+    telling,
+    windows,
+)
 from rewindd.service.locking import locked
 from rewindd.service.memory import WORTH_BYTES, give_back
+from rewindd.service.meter import Meter
 from rewindd.service.state import State
-from rewindd.service.turn import Turn, check_key, digest_of
+from rewindd.service.turn import Turn, TurnsNeeded, check_key, digest_of
 
 #: How long a request that was answered is told its first answer again.
 KEPT_NS = 24 * 3600 * 1_000_000_000
@@ -25,15 +48,39 @@ _NEED_OPEN = (requests.Record, requests.TakeSnapshot, requests.BeginEdit, reques
 class Service:
     """Answers requests; the daemon's one. Used from the event loop only."""
 
-    def __init__(self, state: State, pid: int, on_stop: Callable[[], None]) -> None:
-        self._state, self._pid, self._on_stop = state, pid, on_stop
+    def __init__(self, state: State, pid: int, on_stop: Callable[[], None], meter: Meter) -> None:
+        self._state, self._pid, self._on_stop, self._meter = state, pid, on_stop, meter
 
     def is_needed(self) -> bool:
         """True while a session is active: a daemon that was started on demand does not end then."""
         return bool(self._state.active())
 
+    def active_sessions(self) -> int:
+        """Returns how many sessions are active."""
+        return len(self._state.active())
+
+    def retune(self, capture: CaptureSettings, told: ConfigInfo) -> None:
+        """Takes over what is captured from now on, and what `status` tells of the configuration. Returns at once."""
+        self._state.config = told
+        retuning.retune(self._state, capture)
+
+    async def exposition(self) -> str:
+        """Returns the daemon's numbers, as `metrics` tells them."""
+        return (await metrics.metrics(self._state, self._meter)).text
+
+    def riding(self, request: Request) -> bytes | None:
+        """Returns what rides on the reply to a request that was answered; None where there is nothing to tell."""
+        return telling.riding(self._state, request)
+
+    def end_waiting(self) -> None:
+        """Answers at once what waits for notices, from now on."""
+        telling.end_waiting(self._state)
+
     async def answer(self, request: Request, body: bytes, report: Callable[[wire.Progress], None]) -> bytes:
         """Returns the answer's fields, encoded; see `_answer`. Memory that was needed for it is given back."""
+        telling.acknowledge(self._state, request)
+        # Before, so that the reply waits for nothing once the work is done: what comes up meanwhile rides on it too.
+        await telling.prepare(self._state, request)
         try:
             return await self._answer(request, report)
         finally:
@@ -53,14 +100,25 @@ class Service:
         if not request.mutates:
             _check_deadline(request)
             return wire.encode_reply(await self._read(request, report))
+        if isinstance(request, requests.MakeBarrier):
+            return await self._in_turn(turn, frozenset(), partial(barriers.make, self._state, request))
         if request.session is None:
             return await self._once(turn, lambda: self._without_session(turn))
         session = await self._state.session(request.session)
-        async with self._state.turn(session.id):
-            return await self._once(turn, lambda: self._change(turn))
+        return await self._in_turn(turn, {session.id}, self._change)
+
+    async def _in_turn(self, turn: Turn, held: Set[SessionId], act: Callable[[Turn], Awaitable[bytes]]) -> bytes:
+        """Answers when the sessions' turns have come. A request that turns out to be about more of them is begun anew with those too."""
+        while True:
+            async with self._state.turns(held):
+                having = replace(turn, held=held)
+                try:
+                    return await self._once(having, partial(act, having))
+                except TurnsNeeded as needed:
+                    held = held | needed.sessions
 
     async def _once(self, turn: Turn, act: Callable[[], Awaitable[bytes]]) -> bytes:
-        kept = await self._state.bridge.transact(turn.kept) if turn.request.key is not None else None
+        kept = await self._state.bridge.transact(turn.kept) if turn.name is not None and not self._state.keys.is_new(turn.name) else None
         if kept == b"":
             kept = await self._recovered(turn)
         if kept is not None:
@@ -107,16 +165,24 @@ class Service:
                 return Pong(pid=self._pid)
             case requests.GetStatus():
                 return await query.status(state)
+            case requests.GetMetrics():
+                return await metrics.metrics(state, self._meter)
+            case requests.GetHealth():
+                return await health.health(state)
             case requests.Stop():
                 self._on_stop()
                 return Stopping(pid=self._pid)
             case requests.ListSessions():
                 return await sessions.list_sessions(state, request)
+            case requests.ListBarriers():
+                return await barriers.list_barriers(state, request)
             case requests.ListCapture():
                 return await capturing.list_capture(state, request, report)
             case requests.ListCheckpoints():
                 session = None if request.session is None else await self._session(request)
                 return await query.list_checkpoints(state, request, session)
+            case requests.ReadEvents(ack=False):  # an onlooker does not keep the session active
+                return await telling.events(state, request, await state.session(request.session))
             case _:
                 return await _READS[type(request)](state, request, await self._session(request))
 
@@ -155,6 +221,8 @@ _READS: dict[type[Request], Callable[[State, Any, Session], Awaitable[Reply]]] =
     requests.ListPending: query.pending,
     requests.Diff: query.diff,
     requests.ReadLog: query.log,
+    requests.Blame: blaming.blame,
     requests.ReadBlob: query.read,
     requests.Export: porting.export_checkpoint,
+    requests.ReadEvents: telling.events,
 }

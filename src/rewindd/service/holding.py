@@ -53,6 +53,17 @@ def why_left(state: State, tree: Tree, session: SessionId, path: RelPath) -> str
     return f"held by session {other}" if other in (found.claim, *found.brackets) else f"a window of session {other} is open"
 
 
+def edited_by(state: State, tree: Tree, path: RelPath) -> str | None:
+    """Returns why a point over all sessions leaves a changed path as it was last known: its edit is under way. For any thread, as above."""
+    found = _announced(state, tree, path).brackets
+    return f"being edited by session {found[0]}" if found else None
+
+
+def editor(state: State, tree: Tree, session: SessionId, path: RelPath) -> SessionId | None:
+    """Returns another session that is in the middle of an announced edit of a path; None where there is none."""
+    return next((one for one in _announced(state, tree, path).brackets if one != session), None)
+
+
 def windows_of(tree: Tree, session: SessionId, kind: WindowKind | None = None) -> list[Window]:
     """Returns the session's open windows, of one kind or of both."""
     return [window for window in tree.windows.values() if window.session == session and kind in (None, window.kind)]
@@ -87,15 +98,18 @@ def of_session(tree: Tree, session: SessionId, *, bracket: str | None = None) ->
     return [claim for held in tree.claims.values() for claim in held if claim.session == session and claim.bracket == bracket]
 
 
-def take(tree: Tree, claims: Iterable[Claim]) -> list[Claim]:
-    """Takes over claims as they were just committed; returns the claims of others that they end."""
-    ended: list[Claim] = []
+def ending(tree: Tree, claims: Iterable[Claim]) -> list[Claim]:
+    """Returns the claims of others that these would end, were they taken now."""
+    plain = [claim for claim in claims if claim.bracket is None]
+    return [old for claim in plain for old in tree.claims.get(claim.path, ()) if old.bracket is None and old.session != claim.session]
+
+
+def take(tree: Tree, claims: Iterable[Claim]) -> None:
+    """Takes over claims as they were just committed, in place of those that they end."""
     for claim in claims:
         held = tree.claims.get(claim.path, [])
         gone = [old for old in held if old.bracket is None and claim.bracket is None]
-        ended += [old for old in gone if old.session != claim.session]
         tree.claims[claim.path] = [old for old in held if old not in gone] + [claim]
-    return ended
 
 
 def drop(tree: Tree, claims: Iterable[Claim]) -> None:

@@ -1,24 +1,88 @@
-"""The workspace's lock: whoever holds it may observe and write its log, and finds no operation half done."""
+"""The workspace's lock: whoever holds it may observe and write its log, and finds no operation half done.
 
-from collections.abc import AsyncIterator
+Nobody holds it for long: what takes time is done in between, and the others have their turn then (`breathing`). While an operation
+changes the tree the lock is free for what does not touch its paths.
+"""
+
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
+import anyio
+
+from rewindd.paths import RelPath
 from rewindd.service.recover import recover
-from rewindd.service.state import State, Tree
+from rewindd.service.state import Applying, State, Tree
 from rewindd.store import operations
 
 
 @asynccontextmanager
-async def locked(state: State, tree: Tree) -> AsyncIterator[None]:
+async def locked(state: State, tree: Tree, *, about: Iterable[RelPath] | None = None) -> AsyncIterator[None]:
     """Holds the workspace's lock. An operation that the store failed to close is recovered first.
+
+    Args:
+        about: the paths that the holder will look at, with what is below; None: any. An operation on them that is being applied is
+            waited for; another one is not.
 
     Raises:
         Busy: it cannot be recovered now.
     """
-    async with tree.lock:
-        if tree.interrupted:
-            for operation in await state.bridge.transact(operations.unfinished):
-                if operation.workspace == tree.workspace.id:
-                    await recover(state, tree, operation)
-            tree.interrupted = False
+    await _acquire(state, tree, about)
+    try:
         yield
+    finally:
+        tree.lock.release()
+
+
+@asynccontextmanager
+async def breathing(state: State, tree: Tree) -> AsyncIterator[None]:
+    """Lets others have the lock within: what was known before may not be so after it. For the lock's holder.
+
+    Raises:
+        Busy: an operation was interrupted meanwhile, and cannot be recovered now.
+    """
+    tree.lock.release()
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):  # the holder will release it
+            await _acquire(state, tree, None, must_hold=True)
+    if tree.interrupted:
+        await _recover(state, tree)
+
+
+@asynccontextmanager
+async def applying(tree: Tree, paths: Iterable[RelPath]) -> AsyncIterator[None]:
+    """Frees the lock within for what does not touch these paths, which an operation is changing. For the lock's holder."""
+    under_way = tree.applying = Applying(paths)
+    tree.lock.release()
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await tree.lock.acquire()
+        tree.applying = None
+        under_way.finished.set()
+
+
+async def _acquire(state: State, tree: Tree, about: Iterable[RelPath] | None, *, must_hold: bool = False) -> None:
+    paths = None if about is None else list(about)
+    while True:
+        await tree.lock.acquire()
+        under_way = tree.applying
+        if under_way is None or (paths is not None and not under_way.touches(paths)):
+            break
+        tree.lock.release()
+        await under_way.finished.wait()
+    if tree.interrupted and tree.applying is None and not must_hold:
+        try:
+            await _recover(state, tree)
+        except BaseException:
+            tree.lock.release()
+            raise
+
+
+async def _recover(state: State, tree: Tree) -> None:
+    for operation in await state.bridge.transact(operations.unfinished):
+        if operation.workspace == tree.workspace.id:
+            await recover(state, tree, operation)
+    tree.interrupted = False

@@ -39,6 +39,11 @@ def checkpoint_id() -> str:
     return _token(10)
 
 
+def barrier_id() -> str:
+    """Returns a random id: 50 bits, typed like a checkpoint's."""
+    return _token(10)
+
+
 def operation_id() -> str:
     """Returns a random id: 80 bits."""
     return _token(16)

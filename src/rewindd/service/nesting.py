@@ -7,8 +7,9 @@ from rewindd.errors import UnknownWorkspace
 from rewindd.model.session import Workspace
 from rewindd.model.versions import Unknown
 from rewindd.paths import RelPath
+from rewindd.service.changes import ending
 from rewindd.service.locking import locked
-from rewindd.service.observing import append, ending, observe
+from rewindd.service.observing import append, observe
 from rewindd.service.state import State
 
 log = logging.getLogger(__name__)

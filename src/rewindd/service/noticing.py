@@ -7,7 +7,7 @@ from dataclasses import replace
 from time import time_ns
 
 from rewindd.model.session import Baseline
-from rewindd.paths import ROOT
+from rewindd.paths import ROOT, RelPath
 from rewindd.service.state import State, Tree
 from rewindd.tree.observation import EVERYTHING, Observation, Wanted
 from rewindd.tree.watch.dirty import Dirt
@@ -85,11 +85,17 @@ def wanted(tree: Tree, dirt: Dirt | None) -> Wanted:
 
 def looked(tree: Tree, wanted: Wanted, seen: Observation) -> None:
     """Takes note of what could not be seen, and of what is to be looked at again."""
-    unseen = {one.path: one.reason for one in seen.unseen}
+    tree.unseen = unseen_after(tree, wanted, seen)
     if wanted.is_everything:
-        tree.unseen, tree.scanned_at_ns = unseen, time_ns()
-    else:
-        tree.unseen = {path: reason for path, reason in tree.unseen.items() if path not in wanted.paths} | unseen
+        tree.scanned_at_ns = time_ns()
     tree.judge -= wanted.judge
     if tree.watch is not None:
         tree.watch.mark(seen.left)
+
+
+def unseen_after(tree: Tree, wanted: Wanted, seen: Observation) -> dict[RelPath, str]:
+    """Returns what could not be looked at, with the reason, once this look counts."""
+    unseen = {one.path: one.reason for one in seen.unseen}
+    if wanted.is_everything:
+        return unseen
+    return {path: reason for path, reason in tree.unseen.items() if path not in wanted.paths} | unseen

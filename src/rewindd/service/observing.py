@@ -3,44 +3,31 @@
 The looking happens in a worker thread; the rows are decided and committed here, by the workspace's one holder of its lock.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from time import time_ns
 
+from rewindd.errors import InternalError
 from rewindd.model.githead import GitHead
-from rewindd.model.log import NOBODY, IndexEntry, Owner, Row, Source
+from rewindd.model.log import IndexEntry, Row
 from rewindd.model.session import Missing
-from rewindd.model.versions import ABSENT, UNKNOWN, Directory, File, Unknown, Version
+from rewindd.model.versions import UNKNOWN, File, Version
 from rewindd.paths import RelPath
-from rewindd.service import heads, keeping, noticing
-from rewindd.service.holding import holders
+from rewindd.service import ahead, heads, keeping, noticing, telling
+from rewindd.service.changes import BATCH_ROWS, Change, arrived, changed, ended, in_order
+from rewindd.service.locking import breathing
 from rewindd.service.own_places import inner_paths
 from rewindd.service.sighting import Leave, sight
 from rewindd.service.state import State, Tree
-from rewindd.store import edits, index, workspaces
+from rewindd.store import edits, index, stakes, workspaces
 from rewindd.store.database import Connection
-from rewindd.timeline.attribution import owner_of
 from rewindd.tree.look import Look
 from rewindd.tree.observation import New, Observation, Wanted
 from rewindd.tree.observe import observe as look_at
+from rewindd.tree.sight import Allowance
 from rewindd.tree.watch.dirty import Dirt
-
-#: Rows that go into one transaction of bulk work.
-BATCH_ROWS = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """A row to be: everything but its number. `entry` is what the index says of the path afterwards, but for `since`."""
-
-    path: RelPath
-    before: Version
-    after: Version
-    owner: Owner
-    source: Source
-    since: int
-    entry: IndexEntry
 
 
 async def observe(state: State, tree: Tree, paths: Iterable[RelPath] | None = None, *, leave: Leave | None = None) -> list[Missing]:
@@ -55,9 +42,66 @@ async def observe(state: State, tree: Tree, paths: Iterable[RelPath] | None = No
     if paths is not None:
         seen = await _observe(state, tree, Wanted(trees=tuple(paths)), leave)
         return [Missing(path=one.path, reason=one.reason) for one in seen.unseen]
+    async with observing(state, tree, leave=leave) as sighted:
+        return sighted.missing
+
+
+@dataclass(slots=True)
+class Sighted:
+    """What was just seen: `rows` as the log has them or will, and what is `missing`. Few rows are not written yet.
+
+    Who gets it writes them with its own, by `write` in its transaction and `written` after the commit, or leaves them to `observing`.
+    """
+
+    rows: list[Row]
+    missing: list[Missing]
+    _tree: Tree
+    _entries: list[IndexEntry] | None
+    _packed: Sequence[keeping.Packed]
+
+    @property
+    def unwritten(self) -> list[Row]:
+        """Those of the rows that are not written yet."""
+        return self.rows if self._entries is not None else []
+
+    def write(self, db: Connection) -> None:
+        """Writes what is not written yet: contents, rows, and what the index says then."""
+        if self._entries is not None:
+            _write(db, self._tree, self.rows, self._entries, self._packed)
+
+    def written(self) -> None:
+        """Takes it over in memory, after the commit."""
+        if self._entries is not None:
+            _committed(self._tree, self.rows, self._entries)
+            self._entries = None
+
+
+@asynccontextmanager
+async def observing(state: State, tree: Tree, *, leave: Leave | None = None) -> AsyncIterator[Sighted]:
+    """Looks at all that may have changed, as `observe`, and lets the caller write the rows in a transaction of its own.
+
+    What the caller did not write is written at the end. Where the caller fails, all is to be looked at again.
+    """
     dirt = await noticing.take(state, tree)
-    left = await observe_dirt(state, tree, dirt, noticing.wanted(tree, dirt), leave)
-    return [Missing(path=path, reason=reason) for path, reason in sorted({**tree.unseen, **left}.items())]
+    wanted = noticing.wanted(tree, dirt)
+    try:
+        fresh = await _look_and_prepare(state, tree, wanted, leave)
+        unseen = noticing.unseen_after(tree, wanted, fresh.seen)
+        missing = [Missing(path=path, reason=reason) for path, reason in sorted({**unseen, **fresh.seen.left}.items())]
+        if len(fresh.changes) > BATCH_ROWS:
+            sighted = Sighted(await append(state, tree, fresh.changes, fresh.packed), missing, tree, None, ())
+        else:
+            rows, entries = _numbered(tree, fresh.changes)
+            sighted = Sighted(rows, missing, tree, entries, fresh.packed)
+        yield sighted
+        if sighted.unwritten:
+            await state.bridge.transact(sighted.write)
+        sighted.written()
+        await _settle(state, tree, fresh.seen)
+    except BaseException:
+        noticing.put_back(tree, dirt)
+        raise
+    noticing.looked(tree, wanted, fresh.seen)
 
 
 async def observe_dirt(state: State, tree: Tree, dirt: Dirt | None, wanted: Wanted, leave: Leave | None = None) -> dict[RelPath, str]:
@@ -72,22 +116,61 @@ async def observe_dirt(state: State, tree: Tree, dirt: Dirt | None, wanted: Want
 
 
 async def _observe(state: State, tree: Tree, wanted: Wanted, leave: Leave | None) -> Observation:
-    head, seen, contents, packed = await state.bridge.work(_look, state, tree, wanted, leave)
+    fresh = await _look_and_prepare(state, tree, wanted, leave)
+    await append(state, tree, fresh.changes, fresh.packed)
+    await _settle(state, tree, fresh.seen)
+    return fresh.seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """What was seen, the rows to be, and the contents that go with them."""
+
+    seen: Observation
+    changes: list[Change]
+    packed: Sequence[keeping.Packed]
+
+
+async def _look_and_prepare(state: State, tree: Tree, wanted: Wanted, leave: Leave | None) -> _Fresh:
+    """Looks, and where there is much to read lets others have the lock while that is read: what was seen before is written by then."""
+    fresh = await _look_once(state, tree, wanted, leave, {}, ahead.ALLOWANCE)
+    for attempt in range(1, ahead.ATTEMPTS + 1):
+        deferred = fresh.seen.deferred
+        if not deferred:
+            break
+        await append(state, tree, fresh.changes, fresh.packed)
+        await _settle(state, tree, fresh.seen)
+        async with breathing(state, tree):
+            read = await ahead.read(state, tree, sorted(deferred))
+        allowance = ahead.ALLOWANCE if attempt < ahead.ATTEMPTS else None
+        more = await _look_once(state, tree, Wanted(paths=deferred), leave, read, allowance)
+        more.seen.unseen += [one for one in fresh.seen.unseen if one.path not in deferred]
+        more.seen.left |= fresh.seen.left
+        fresh = more
+    return fresh
+
+
+async def _look_once(
+    state: State, tree: Tree, wanted: Wanted, leave: Leave | None, read: Mapping[RelPath, IndexEntry], allowance: Allowance | None
+) -> _Fresh:
+    head, seen, contents, packed = await state.bridge.work(_look, state, tree, wanted, leave, read, allowance)
     await heads.note(state, tree, head)
     if packed is None:
         await keeping.keep(state.bridge, state.blobs, contents)
     remember(state, contents)
     await _leave_out(state, tree, seen)
-    arrived = {one.path for one in seen.new}
-    await enter_unknown(state, tree, [one.path for one in seen.unseen if one.path not in arrived])
-    changes = [*_changes(state, tree, seen), *_arrivals(state, tree, seen)]
-    changes += _endings(tree, seen, {one.path: one.entry for one in changes})
-    await append(state, tree, _in_parts_that_stand_alone(changes), packed or ())
+    new = {one.path for one in seen.new}
+    await enter_unknown(state, tree, [one.path for one in seen.unseen if one.path not in new])
+    found = [*changed(state, tree, seen), *arrived(state, tree, seen)]
+    found += ended(tree, seen, {one.path: one.entry for one in found})
+    return _Fresh(seen, in_order(found), packed or ())
+
+
+async def _settle(state: State, tree: Tree, seen: Observation) -> None:
+    """Last: a directory's signature says that its entries were looked at, and all of what was found in it is written now."""
     await _strike(state, tree, seen.struck)
-    # Last: a directory's signature says that its entries were looked at, and all of what was found in it is written now.
     _refresh(tree, seen)
     await _cover(state, tree, seen)
-    return seen
 
 
 async def append(state: State, tree: Tree, changes: Sequence[Change], packed: Sequence[keeping.Packed] = ()) -> list[Row]:
@@ -98,45 +181,30 @@ async def append(state: State, tree: Tree, changes: Sequence[Change], packed: Se
     written: list[Row] = []
     for start in range(0, len(changes), BATCH_ROWS):
         batch = changes[start : start + BATCH_ROWS]
-        write = partial(write_rows, tree=tree, changes=batch, packed=packed if start == 0 else ())
-        rows, entries = await state.bridge.transact(write, bulk=len(changes) > BATCH_ROWS)
-        tree.index.put(entries)
-        tree.position = rows[-1].seq
+        if start and tree.lock.statistics().tasks_waiting:
+            async with breathing(state, tree):
+                pass
+            batch = _still_so(tree, batch)
+        rows, entries = _numbered(tree, batch)
+        write = partial(_write, tree=tree, rows=rows, entries=entries, packed=packed if start == 0 else ())
+        await state.bridge.transact(write, bulk=len(changes) > BATCH_ROWS)
+        _committed(tree, rows, entries)
         written += rows
     return written
 
 
-def remember(state: State, contents: Iterable[keeping.Content]) -> None:
-    """Remembers contents that were just read: the next thing that is asked is what changed in them."""
-    for one in contents:
-        if isinstance(one.version, File) and one.data is not None:
-            state.handled_bytes += one.version.size
-            state.recent.keep(one.version.digest, one.data)
+def _still_so(tree: Tree, changes: Sequence[Change]) -> list[Change]:
+    """Returns those of the changes that nobody noted meanwhile; the others are looked at again."""
+    known = {one.path: tree.index.get(one.path) for one in changes}
+    fresh = [one for one in changes if (entry := known[one.path]) is None or entry.version == one.before]
+    if tree.watch is not None and len(fresh) < len(changes):
+        tree.watch.mark(known.keys() - {one.path for one in fresh})
+    return fresh
 
 
-def _look(
-    state: State, tree: Tree, wanted: Wanted, leave: Leave | None
-) -> tuple[GitHead, Observation, list[keeping.Content], list[keeping.Packed] | None]:
-    """Returns git's HEAD, what is seen, the contents that it has and the index had not, and those packed where they are few."""
-    head = heads.look(state, tree)
-    with tree.root() as root:
-        seen = look_at(sight(state, tree, root, inner_paths(state, tree), leave), wanted)
-    found: list[Look | New] = [*seen.changed, *seen.new]
-    contents = [keeping.Content(one.version, one.content) for one in found if not _has_content_of(tree.index.get(one.path), one.version)]
-    return head, seen, contents, keeping.try_pack(state.blobs, contents)
-
-
-def _has_content_of(entry: IndexEntry | None, version: Version) -> bool:
-    known = entry.version if entry is not None else None
-    return isinstance(known, File) and isinstance(version, File) and known.digest == version.digest
-
-
-def write_rows(
-    db: Connection, tree: Tree, changes: Sequence[Change], packed: Sequence[keeping.Packed]
-) -> tuple[list[Row], list[IndexEntry]]:
-    """Writes contents, rows and what the index says then, in the caller's transaction; returns rows and entries."""
-    keeping.put(db, packed)
-    first, now = workspaces.allot(db, tree.workspace.id, len(changes)), time_ns()
+def _numbered(tree: Tree, changes: Sequence[Change]) -> tuple[list[Row], list[IndexEntry]]:
+    """Returns the rows with the numbers that follow, and what the index says then: under the workspace's lock nobody else takes them."""
+    first, now = tree.position + 1, time_ns()
     rows = [
         Row(
             seq=first + n,
@@ -152,41 +220,62 @@ def write_rows(
         for n, c in enumerate(changes)
     ]
     # Absent since the directory is covered: the name was known to be absent before it came, and the index need not say since when again.
-    entries = [replace(c.entry, since=row.seq) for c, row in zip(changes, rows, strict=True)]
+    return rows, [replace(c.entry, since=row.seq) for c, row in zip(changes, rows, strict=True)]
+
+
+def _write(db: Connection, tree: Tree, rows: Sequence[Row], entries: Sequence[IndexEntry], packed: Sequence[keeping.Packed]) -> None:
+    if not rows:
+        return
+    keeping.put(db, packed)
+    first = workspaces.allot(db, tree.workspace.id, len(rows))
+    if first != rows[0].seq:
+        raise InternalError(f"workspace {tree.workspace.id}: the log is at {first}, and its rows were numbered from {rows[0].seq}")
     edits.append(db, tree.workspace.id, rows)
     index.put(db, tree.workspace.id, entries)
+    stakes.put(db, tree.workspace.id, tree.stakes.edited(rows))
+
+
+def _committed(tree: Tree, rows: Sequence[Row], entries: Sequence[IndexEntry]) -> None:
+    tree.index.put(entries)
+    if rows:
+        tree.position = rows[-1].seq
+        telling.committed(tree, rows)
+
+
+def remember(state: State, contents: Iterable[keeping.Content]) -> None:
+    """Remembers contents that were just read: the next thing that is asked is what changed in them."""
+    for one in contents:
+        if isinstance(one.version, File) and one.data is not None:
+            state.handled_bytes += one.version.size
+            state.recent.keep(one.version.digest, one.data)
+
+
+def _look(
+    state: State, tree: Tree, wanted: Wanted, leave: Leave | None, read: Mapping[RelPath, IndexEntry], allowance: Allowance | None
+) -> tuple[GitHead, Observation, list[keeping.Content], list[keeping.Packed] | None]:
+    """Returns git's HEAD, what is seen, the contents that it has and the index had not, and those packed where they are few."""
+    head = heads.look(state, tree)
+    skip = inner_paths(state, tree) | (tree.applying.paths if tree.applying is not None else frozenset())
+    with tree.root() as root:
+        seen = look_at(sight(state, tree, root, skip, leave, read, allowance), wanted)
+    found: list[Look | New] = [*seen.changed, *seen.new]
+    fresh = [one for one in found if not any(_has_content_of(known.get(one.path), one.version) for known in (tree.index, read))]
+    contents = [keeping.Content(one.version, one.content) for one in fresh]
+    return head, seen, contents, keeping.try_pack(state.blobs, contents)
+
+
+def _has_content_of(entry: IndexEntry | None, version: Version) -> bool:
+    known = entry.version if entry is not None else None
+    return isinstance(known, File) and isinstance(version, File) and known.digest == version.digest
+
+
+def write_rows(
+    db: Connection, tree: Tree, changes: Sequence[Change], packed: Sequence[keeping.Packed]
+) -> tuple[list[Row], list[IndexEntry]]:
+    """Writes contents, rows and what the index says then, in the caller's transaction; returns rows and entries."""
+    rows, entries = _numbered(tree, changes)
+    _write(db, tree, rows, entries, packed)
     return rows, entries
-
-
-def _in_parts_that_stand_alone(changes: list[Change]) -> list[Change]:
-    """Returns the changes, in the order in which a part of them may be written: a directory after all that is in it.
-
-    Its row has its signature, which says that its entries were looked at; a new one says that they are covered. What ends comes last:
-    it may have changed too.
-    """
-    if len(changes) <= BATCH_ROWS:
-        return changes
-    return sorted(changes, key=lambda one: (one.source is Source.RULES_CHANGED, isinstance(one.after, Directory), -one.path.depth))
-
-
-def _changes(state: State, tree: Tree, seen: Observation) -> list[Change]:
-    """The rows for known paths that changed, not for those of which only the signature did."""
-    changes: list[Change] = []
-    for one in seen.changed:
-        entry = tree.index[one.path]
-        if one.version == entry.version:
-            continue
-        is_looked_into = not isinstance(one.version, Directory) or one.path in seen.listed
-        covered = entry.rest_absent_since if is_looked_into else entry.covered
-        after = replace(entry, version=one.version, signature=one.signature, covered=covered)
-        if isinstance(entry.version, Unknown):
-            changes.append(arrival(state, tree, after, None))
-            continue
-        owner, source = owner_of(holders(state, tree, one.path))
-        changes.append(
-            Change(path=one.path, before=entry.version, after=one.version, owner=owner, source=source, since=entry.since, entry=after)
-        )
-    return changes
 
 
 def _refresh(tree: Tree, seen: Observation) -> None:
@@ -206,54 +295,12 @@ async def _cover(state: State, tree: Tree, seen: Observation) -> None:
         tree.index.put(entries)
 
 
-def _arrivals(state: State, tree: Tree, seen: Observation) -> list[Change]:
-    """The rows for names that turned up: changes where they were known to be absent, else only first seen.
-
-    A new directory whose entries were all looked at is covered: since its name was absent, or where it is first seen, since now.
-    """
-    changes: list[Change] = []
-    for one in seen.new:
-        if isinstance(one.version, Directory):
-            covered = (tree.position if one.since is None else one.since) if one.path in seen.listed else None
-        else:
-            covered = one.since  # nothing was below it then, should a directory take its place
-        entry = IndexEntry(path=one.path, version=one.version, signature=one.signature, since=0, covered=covered)
-        changes.append(arrival(state, tree, entry, one.since))
-    return changes
-
-
-def arrival(state: State, tree: Tree, entry: IndexEntry, absent_since: int | None) -> Change:
-    """Returns the row for a path that the index did not know: `absent_since` where its directory was covered, else first seen."""
-    if absent_since is None:
-        return Change(path=entry.path, before=UNKNOWN, after=entry.version, owner=NOBODY, source=Source.FIRST_SEEN, since=0, entry=entry)
-    owner, source = owner_of(holders(state, tree, entry.path))
-    return Change(path=entry.path, before=ABSENT, after=entry.version, owner=owner, source=source, since=absent_since, entry=entry)
-
-
 async def enter_unknown(state: State, tree: Tree, paths: Iterable[RelPath]) -> None:
     """Notes paths that are there and could not be read: what is found there later was not absent before."""
     entries = [IndexEntry(path=path, version=UNKNOWN, signature=None, since=tree.position) for path in paths if path not in tree.index]
     if entries:
         await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, entries))
         tree.index.put(entries)
-
-
-def _endings(tree: Tree, seen: Observation, latest: Mapping[RelPath, IndexEntry]) -> list[Change]:
-    """The rows that end what is known of paths which the rules or limits leave out from now on, and of all below them.
-
-    `latest`: what the rows before say of theirs.
-    """
-    ended = dict.fromkeys(path for top in seen.ended for path in (top, *tree.index.below(top)))
-    entries = (latest.get(path, tree.index[path]) for path in ended)
-    return [ending(entry) for entry in entries if not isinstance(entry.version, Unknown)]
-
-
-def ending(entry: IndexEntry) -> Change:
-    """Returns the row for a path of which nothing is known any more: nothing changed on disk, and no rewind touches it."""
-    after = replace(entry, version=UNKNOWN, signature=None, covered=None)
-    return Change(
-        path=entry.path, before=entry.version, after=UNKNOWN, owner=NOBODY, source=Source.RULES_CHANGED, since=entry.since, entry=after
-    )
 
 
 async def _leave_out(state: State, tree: Tree, seen: Observation) -> None:

@@ -1,13 +1,14 @@
 """One operation, from its plan to its answer: what rewind, undo, redo and restore have in common."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import time_ns
 
-from rewindd.errors import Conflict, HeadMoved, StoreError
+from rewindd.errors import Busy, Conflict, HeadMoved, StoreError
 from rewindd.model.conversation import Stats
-from rewindd.model.ids import OperationId
+from rewindd.model.ids import OperationId, SessionId
 from rewindd.model.log import OperationKind, OperationStatus, Scope
-from rewindd.model.operation import Operation
+from rewindd.model.operation import Move, Operation
 from rewindd.model.session import Checkpoint, Session
 from rewindd.plan.settle import NOTHING
 from rewindd.protocol import wire
@@ -15,9 +16,11 @@ from rewindd.service import deciding, keeping, names
 from rewindd.service.applying import begin, carry_out, close, sync
 from rewindd.service.comparing import compare
 from rewindd.service.deciding import Decided, steps_of
+from rewindd.service.locking import applying
 from rewindd.service.recover import give_up
 from rewindd.service.save import Standing, Tail, automatic, pending_deltas
 from rewindd.service.state import State, Tree
+from rewindd.service.tails import tails_of
 from rewindd.service.turn import Turn
 from rewindd.store import checkpoints
 
@@ -29,7 +32,8 @@ NAMED = 8
 class Wish:
     """What was asked, whichever of the four it is: the operation as it would be recorded, and how to answer.
 
-    `way_out`: what a caller can do about a conflict. `tail_label`: of the checkpoint that names what is abandoned.
+    `way_out`: what a caller can do about a conflict. `tail_label`: of the checkpoint that names what is abandoned. `moves`: where it takes
+    other sessions; `taken_along`: those that it does not move, and whose work it takes back. The request has the turns of both.
     """
 
     operation: Operation
@@ -39,6 +43,8 @@ class Wish:
     dry_run: bool
     plan: str | None
     tail_label: str
+    moves: Sequence[Move] = ()
+    taken_along: Sequence[SessionId] = ()
     way_out: str = "`--on-conflict keep` leaves them, `overwrite` takes them back all the same"
 
 
@@ -48,12 +54,20 @@ async def operate(state: State, tree: Tree, session: Session, turn: Turn, wish: 
     Raises:
         HeadMoved: the plan that the caller was shown is not so any more.
         Conflict: somebody's work is in the way, or a path cannot be restored; nothing was touched.
+        Busy: nothing is in the way but other sessions' edits that are under way; nothing was touched.
     """
     settled = wish.decided.settled
     if wish.dry_run:
         return wire.encode_reply(deciding.result(wish.decided, wish.operation, wish.target, None))
     if wish.plan is not None and wish.plan != settled.plan:
         raise HeadMoved("the workspace is not as it was when that plan was made; look at a new plan", plan=settled.plan)
+    if settled.conflicts and len(wish.decided.busy) == len(settled.conflicts):
+        path, editor = wish.decided.busy[0]
+        raise Busy(
+            f"{str(path)!r} is {settled.conflicts[0].reason}; nothing was touched, try again when that is done. {wish.way_out}",
+            path=str(path),
+            session=editor,
+        )
     if settled.conflicts:
         listed = [{"path": str(one.path), "reason": one.reason} for one in settled.conflicts]
         first = settled.conflicts[0]
@@ -62,12 +76,16 @@ async def operate(state: State, tree: Tree, session: Session, turn: Turn, wish: 
             conflicts=listed,
         )
     operation, steps = wish.operation, steps_of(tree, settled.decisions)
-    tail = await _automatic(state, tree, session, wish.tail, wish.tail_label)
+    tails = [await _automatic(state, tree, session, wish.tail, wish.tail_label)]
+    others = [await state.session(one) for one in (*(move.session for move in wish.moves), *wish.taken_along)]
+    behind = await tails_of(state, tree, others)
+    tails += [await _automatic(state, tree, other, behind[other.id], wish.tail_label) for other in others]
     await keeping.keep(state.bridge, state.blobs, wish.decided.made)
-    await begin(state, operation, steps, turn.digest, tail)
+    await begin(state, operation, steps, turn.digest, [tail for tail in tails if tail is not None], wish.moves)
     tree.interrupted = True
     try:
-        outcomes = await carry_out(state, tree, operation, steps)
+        async with applying(tree, [step.path for step in steps]):
+            outcomes = await carry_out(state, tree, operation, steps)
         reply = deciding.result(wish.decided, operation, wish.target, outcomes)
         answer = await close(state, tree, operation, steps, outcomes, lambda db: turn.keep(db, reply))
     except StoreError:

@@ -25,7 +25,7 @@ from rewindd.protocol.requests import Export, Import
 from rewindd.service import keeping, names, positions
 from rewindd.service.conversation import Transcript, transcript_to
 from rewindd.service.places import locate
-from rewindd.service.reading import Contents, timeline_since
+from rewindd.service.reading import Contents, changes_since
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.service.workspaces import find_or_add
@@ -60,7 +60,7 @@ async def export_checkpoint(state: State, request: Export, session: Session) -> 
     found = await positions.find(state, session, request.position)
     owner = await state.session(found.session)
     tree = await state.tree(owner.workspace)
-    timeline = await timeline_since(state, tree, found.base_seq)
+    timeline = await changes_since(state, tree, found.base_seq)
     changes = sorted(delta(timeline, owner.id, found.base_seq, found.seq), key=lambda change: change.seq)
     told: list[PortableDiff] = []
     skipped: list[replies.PathReason] = []

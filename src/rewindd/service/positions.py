@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rewindd.errors import AmbiguousCheckpoint, BadRequest, UnknownCheckpoint
-from rewindd.model.ids import CheckpointId
-from rewindd.model.session import Checkpoint, Session
+from rewindd.errors import AmbiguousCheckpoint, BadRequest, StoreCorrupt, UnknownCheckpoint
+from rewindd.model.ids import BarrierId, CheckpointId, WorkspaceId
+from rewindd.model.session import Barrier, Checkpoint, Session
 from rewindd.service.state import State, Tree
-from rewindd.store import checkpoints, edits, heads
+from rewindd.store import barriers, checkpoints, edits, heads
 from rewindd.store.database import Connection
 from rewindd.timeline.when import parse as parse_time
 
@@ -17,6 +17,8 @@ from rewindd.timeline.when import parse as parse_time
 MIN_PREFIX_CHARS = 4
 #: Checkpoints that an error names.
 NAMED = 5
+#: What a position begins with that names a barrier.
+BARRIER = "barrier:"
 
 _TIME = re.compile(r"@\{(.{1,64})\}")
 _NUMBER = re.compile(r"#(\d{1,15})")
@@ -24,15 +26,32 @@ _ANCESTOR = re.compile(r"@(?:~(\d{1,6}))?")
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """A session of a line, and how much of it counts there: up to position `seq` of the log, and up to checkpoint number `last`; None: all.
+
+    `is_shared`: what counts is history of the line's first session, and is listed with its own checkpoints.
+    """
+
+    session: Session
+    seq: int | None = None
+    last: int | None = None
+    is_shared: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
-    """A position in the log; with its checkpoint, where it is one's. Without, there is no conversation to go back to."""
+    """A position in the log; with its checkpoint, where it is one's. Without, there is no conversation to go back to.
+
+    Of a `barrier` it is the session's checkpoint there; None where the session was not open then.
+    """
 
     seq: int
     checkpoint: Checkpoint | None
+    barrier: Barrier | None = None
 
 
 async def find(state: State, session: Session, position: str) -> Checkpoint:
-    """Returns the checkpoint that a position names: by id, by label, by unique prefix, or from the head.
+    """Returns the checkpoint that a position names: by id, by label, by unique prefix, from the head, or the session's at a barrier.
 
     Raises:
         UnknownCheckpoint: nothing is named so, in the session or in what it was forked from.
@@ -40,12 +59,18 @@ async def find(state: State, session: Session, position: str) -> Checkpoint:
     """
     if not position:
         raise BadRequest("an empty position; name a checkpoint by its id or label, or `@` for the head", field="position")
+    barrier = await find_barrier(state, session.workspace, position)
+    if barrier is not None:
+        member = await _member(state, session, barrier)
+        if member is None:
+            raise UnknownCheckpoint(f"session {session.id!r} was not open at barrier {barrier.id}", position=position)
+        return member
     line = await lineage(state, session)
     return await state.bridge.transact(lambda db: _find(db, line, position))
 
 
 async def point(state: State, session: Session, tree: Tree, position: str) -> Point:
-    """Returns what a position names in the log: a checkpoint's, a time's (`@{10m}`, `@{01:55}`) or a number's (`#SEQ`).
+    """Returns what a position names in the log: a checkpoint's, a barrier's, a time's (`@{10m}`, `@{01:55}`) or a number's (`#SEQ`).
 
     Raises:
         UnknownCheckpoint, AmbiguousCheckpoint: as `find`.
@@ -63,12 +88,34 @@ async def point(state: State, session: Session, tree: Tree, position: str) -> Po
         if seq > tree.position:
             raise BadRequest(f"the log has no position {seq}; its last is {tree.position}", field="position")
         return Point(seq, None)
+    barrier = await find_barrier(state, session.workspace, position)
+    if barrier is not None:
+        return Point(barrier.seq, await _member(state, session, barrier), barrier)
     found = await find(state, session, position)
     return Point(found.seq, found)
 
 
+async def find_barrier(state: State, workspace: WorkspaceId, position: str) -> Barrier | None:
+    """Returns the barrier that `barrier:` and its id, label or unique prefix name; None for a position of another form.
+
+    Raises:
+        UnknownCheckpoint: the workspace has no such barrier.
+        AmbiguousCheckpoint: it has several.
+    """
+    if not position.startswith(BARRIER):
+        return None
+    wanted = position.removeprefix(BARRIER)
+    found = await state.bridge.transact(lambda db: _barriers_named(db, workspace, wanted))
+    if len(found) > 1:
+        named = [f"{BARRIER}{one.id}" for one in found[-NAMED:]]
+        raise AmbiguousCheckpoint(f"{wanted!r} is {len(found)} barriers: {', '.join(named)}; name one by its id", candidates=named)
+    if not found:
+        raise UnknownCheckpoint(f"no barrier {wanted!r} in the workspace; `rewindctl barrier --list` shows them", position=position)
+    return found[0]
+
+
 async def lineage(state: State, session: Session) -> list[Session]:
-    """Returns the session and those that it was forked from, nearest first; of the latter only what was before counts."""
+    """Returns the session, and what it is a fork or sub-agent of, and so on, nearest first; how much of each counts, `reaches` tells."""
     line = [session]
     while line[-1].parent is not None and line[-1].parent not in {one.id for one in line}:
         parent = await state.session(line[-1].parent)
@@ -80,6 +127,9 @@ async def lineage(state: State, session: Session) -> list[Session]:
 
 async def head(state: State, session: Session) -> Checkpoint | None:
     """Returns the checkpoint where the session stands, also where it is one of a session it was forked from; None at its start."""
+    saved = state.saved.get(session.id)
+    if saved is not None and saved.id == session.head.checkpoint:
+        return saved
     line = await lineage(state, session)
     return await state.bridge.transact(lambda db: head_of(db, line))
 
@@ -87,7 +137,32 @@ async def head(state: State, session: Session) -> Checkpoint | None:
 async def parent(state: State, session: Session, checkpoint: Checkpoint) -> Checkpoint | None:
     """Returns the parent of a checkpoint of the session's line; None for the first."""
     line = await lineage(state, session)
-    return await state.bridge.transact(lambda db: _parent(db, line, checkpoint))
+    return await state.bridge.transact(lambda db: parent_of(db, line, checkpoint))
+
+
+def reaches(db: Connection, line: Sequence[Session]) -> list[Reach]:
+    """Returns how much counts of each session of a `lineage`, in the caller's transaction.
+
+    A fork shares its parent's history up to the checkpoint it goes on from. A sub-agent begins a history of its own; it can go back to
+    what its parent had saved by the time it was opened.
+    """
+    found = [Reach(line[0])]
+    shared = 0  # how far along the line history is shared
+    for number, session in enumerate(line[:-1]):
+        seq, last = found[-1].seq, found[-1].last
+        if session.origin is None:
+            seq = session.start_seq if seq is None else min(seq, session.start_seq)
+        else:
+            owner, origin = _origin(db, line, number)
+            last = origin if last is None else min(last, origin)
+            shared = max(shared, owner) if shared >= number else shared
+        found.append(Reach(line[number + 1], seq, last, number + 1 <= shared))
+    return found
+
+
+def listed(db: Connection, line: Sequence[Session], limit: int | None) -> list[Checkpoint]:
+    """Returns the newest `limit` checkpoints (None: all) of a session and of the history that it shares, in order of creation."""
+    return checkpoints.of_line(db, [(one.session.id, one.last) for one in reaches(db, line) if one.is_shared], limit)
 
 
 def head_of(db: Connection, line: Sequence[Session]) -> Checkpoint | None:
@@ -97,8 +172,10 @@ def head_of(db: Connection, line: Sequence[Session]) -> Checkpoint | None:
     return next((one for one in found if one is not None), None)
 
 
-def _parent(db: Connection, line: Sequence[Session], checkpoint: Checkpoint) -> Checkpoint | None:
-    """The parent may be of a session that the checkpoint's was forked from; ids are unique in a session only, its position tells it."""
+def parent_of(db: Connection, line: Sequence[Session], checkpoint: Checkpoint) -> Checkpoint | None:
+    """As `parent`, of a session's `lineage`, in the caller's transaction.
+
+    The parent may be of a session that the checkpoint's was forked from; ids are unique in a session only, its position tells it."""
     wanted = checkpoint.parent
     if wanted is None:
         return None
@@ -110,12 +187,28 @@ def _position_at(db: Connection, tree: Tree, at_ns: int) -> int:
     return max(edits.position_at(db, tree.workspace.id, at_ns), heads.position_at(db, tree.workspace.id, at_ns))
 
 
+def _barriers_named(db: Connection, workspace: WorkspaceId, wanted: str) -> list[Barrier]:
+    by_id = barriers.find(db, workspace, BarrierId(wanted))
+    if by_id is not None:
+        return [by_id]
+    by_label = barriers.with_label(db, workspace, wanted)
+    if by_label or len(wanted) < MIN_PREFIX_CHARS:
+        return by_label
+    return barriers.with_prefix(db, workspace, wanted)
+
+
+async def _member(state: State, session: Session, barrier: Barrier) -> Checkpoint | None:
+    """The session's checkpoint at a barrier."""
+    member = barrier.members.get(session.id)
+    return await state.bridge.transact(lambda db: checkpoints.find(db, session.id, member)) if member is not None else None
+
+
 def _ancestor(db: Connection, line: Sequence[Session], steps: int) -> Checkpoint:
     found = head_of(db, line)
     for _ in range(steps):
         if found is None:
             break
-        found = _parent(db, line, found)
+        found = parent_of(db, line, found)
     if found is None:
         raise UnknownCheckpoint(
             f"the head of session {line[0].id!r} has no checkpoint {steps} back; `rewindctl list` shows them", session=line[0].id
@@ -127,9 +220,8 @@ def _find(db: Connection, line: Sequence[Session], position: str) -> Checkpoint:
     matched = _ANCESTOR.fullmatch(position)
     if matched is not None:
         return _ancestor(db, line, int(matched.group(1) or 0))
-    before: int | None = None
-    for session in line:
-        found = [one for one in _named(db, session, position) if before is None or one.seq <= before]
+    for reach in reaches(db, line):
+        found = [one for one in _named(db, reach.session, position) if _counts(db, reach, one)]
         if len(found) > 1:
             named = [str(one.id) for one in found[:NAMED]]
             raise AmbiguousCheckpoint(
@@ -137,10 +229,25 @@ def _find(db: Connection, line: Sequence[Session], position: str) -> Checkpoint:
             )
         if found:
             return found[0]
-        before = session.start_seq if before is None else min(before, session.start_seq)
-    recent = [one.id for one in checkpoints.of_session(db, line[0].id, NAMED)]
+    recent = [one.id for one in listed(db, line, NAMED)]
     hint = f"the newest are {', '.join(recent)}" if recent else "it has none yet; `rewindctl save` makes one"
     raise UnknownCheckpoint(f"no checkpoint {position!r} in session {line[0].id!r}; {hint}", position=position)
+
+
+def _origin(db: Connection, line: Sequence[Session], number: int) -> tuple[int, int]:
+    """Returns whose checkpoint a fork of the line goes on from, by its place in the line, and the checkpoint's number."""
+    wanted = line[number].origin
+    for place, session in enumerate(line[number + 1 :], number + 1):
+        found = checkpoints.number_of(db, session.id, wanted) if wanted is not None else None
+        if found is not None:
+            return place, found
+    raise StoreCorrupt(f"checkpoints: {wanted!r}, from which session {line[number].id!r} goes on, is missing; keep a copy of store.db")
+
+
+def _counts(db: Connection, reach: Reach, one: Checkpoint) -> bool:
+    if reach.seq is not None and one.seq > reach.seq:
+        return False
+    return reach.last is None or (checkpoints.number_of(db, one.session, one.id) or 0) <= reach.last
 
 
 def _named(db: Connection, session: Session, position: str) -> list[Checkpoint]:

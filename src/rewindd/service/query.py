@@ -2,38 +2,52 @@
 
 import base64
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic_ns
 
 import rewindd
 from rewindd.errors import BadRequest, UnknownSession, UnknownWorkspace
-from rewindd.model.ids import OperationId, SessionId, WorkspaceId
-from rewindd.model.log import Row
+from rewindd.model.ids import WorkspaceId
 from rewindd.model.session import Baseline, Capture, Session, Workspace
 from rewindd.model.versions import DIGEST_BYTES, File, Unknown, Version
 from rewindd.paths import FsText, RelPath
 from rewindd.plan.draft import concerned
 from rewindd.protocol import replies, requests, wire
 from rewindd.service import positions, render
+from rewindd.service.attributing import edited
 from rewindd.service.comparing import compare
 from rewindd.service.conversation import transcript_to
 from rewindd.service.locking import locked
 from rewindd.service.observing import observe
 from rewindd.service.places import locate
-from rewindd.service.reading import Contents, timeline_since
+from rewindd.service.reading import Contents, changes_since, delta_of
 from rewindd.service.save import head_seq
 from rewindd.service.state import FirstCapture, State, Tree
 from rewindd.service.workspaces import known
 from rewindd.store import blobs as blob_rows
-from rewindd.store import checkpoints, edits, operations, sessions, workspaces
+from rewindd.store import checkpoints, edits, sessions, workspaces
 from rewindd.store.database import Connection
 from rewindd.store.totals import totals
-from rewindd.timeline.delta import PathDelta, contested, delta, unowned
+from rewindd.timeline.delta import PathDelta, contested, unowned
 from rewindd.timeline.history import Timeline
 
 #: What this version has beyond protocol version 1.
-FEATURES: tuple[str, ...] = ("snapshots", "workspace", "capture", "editing", "windows", "restore", "legacy")
+FEATURES: tuple[str, ...] = (
+    "snapshots",
+    "workspace",
+    "capture",
+    "editing",
+    "windows",
+    "restore",
+    "barriers",
+    "notices",
+    "forks",
+    "blame",
+    "legacy",
+    "metrics",
+    "health",
+)
 #: A content is sent in pieces of at most this.
 MAX_CHUNK_BYTES = 8 << 20
 #: Files up to this size come with `show --content`; larger ones are read in pieces.
@@ -60,6 +74,7 @@ async def status(state: State) -> replies.Status:
         recovered=list(state.recovered),
         workspaces=listed,
         sessions=opened,
+        config=state.config,
     )
 
 
@@ -74,8 +89,10 @@ async def list_checkpoints(state: State, request: requests.ListCheckpoints, sess
             raise UnknownWorkspace(f"no workspace {workspace!r}; `rewindctl status` names those there are", workspace=workspace)
         found = await state.bridge.transact(lambda db: checkpoints.of_workspace(db, workspace, limit))
     else:
-        own = (session or await state.session(None)).id
-        found = await state.bridge.transact(lambda db: checkpoints.of_session(db, own, limit))
+        own = session or await state.session(None)
+        line = await positions.lineage(state, own)
+        found = await state.bridge.transact(lambda db: positions.listed(db, line, limit))
+        return replies.Checkpoints(checkpoints=[render.summary(one, own.head) for one in found])
     heads = {one: (await state.session(one)).head for one in {checkpoint.session for checkpoint in found}}
     return replies.Checkpoints(checkpoints=[render.summary(one, heads[one.session]) for one in found])
 
@@ -85,10 +102,10 @@ async def show(state: State, request: requests.ShowCheckpoint, session: Session)
     found = await positions.find(state, session, request.position)
     owner = await state.session(found.session)
     tree = await state.tree(owner.workspace)
-    timeline = await timeline_since(state, tree, found.base_seq)
-    diffs = await compare(state, delta(timeline, owner.id, found.base_seq, found.seq))
+    timeline = await changes_since(state, tree, found.base_seq)
+    diffs = await compare(state, await delta_of(state, timeline, owner.id, found.base_seq, found.seq))
     said = await transcript_to(state, found.event)
-    summary = render.summary(found, owner.head)
+    summary = render.summary(found, session.head)
     return replies.CheckpointReply(
         checkpoint=replies.Checkpoint(
             id=summary.id,
@@ -117,9 +134,9 @@ async def pending(state: State, request: requests.ListPending, session: Session)
     async with locked(state, tree):
         await _observe(state, tree, session)
         base = await head_seq(state, session)
-        timeline = await timeline_since(state, tree, base)
+        timeline = await changes_since(state, tree, base)
         chosen = _chosen(tree, request.paths)
-        changes = [one for one in delta(timeline, session.id, base, tree.position) if _is_chosen(one.path, chosen)]
+        changes = [one for one in await delta_of(state, timeline, session.id, base, tree.position) if _is_chosen(one.path, chosen)]
         nobodys = [path for path in unowned(timeline, base) if _is_chosen(path, chosen)]
         several = [path for path in contested(timeline, session.id, base) if _is_chosen(path, chosen)]
     return replies.Changes(changes=await compare(state, changes, patch=request.patch), unowned=len(nobodys), contested=len(several))
@@ -134,7 +151,7 @@ async def diff(state: State, request: requests.Diff, session: Session) -> replie
         if b is None:
             await _observe(state, tree, session)
             b = tree.position
-        timeline = await timeline_since(state, tree, min(a, b))
+        timeline = await changes_since(state, tree, min(a, b))
         chosen = _chosen(tree, request.paths)
         changes = [one for one in _between(timeline, a, b) if _is_chosen(one.path, chosen)]
     return replies.Changes(changes=await compare(state, changes, patch=True))
@@ -150,9 +167,7 @@ async def log(state: State, request: requests.ReadLog, session: Session) -> repl
         with suppress(UnknownWorkspace):  # the log is there also where the root is gone
             await _observe(state, tree, session)
     rows = await state.bridge.transact(lambda db: edits.newest(db, tree.workspace.id, path, request.limit))
-    doers = await state.bridge.transact(lambda db: _doers(db, rows))
-    agents = await _agents(state, [*(owner for row in rows for owner in row.owner), *doers.values()])
-    return replies.Edits(edits=[render.edit(row, agents, doers) for row in rows])
+    return replies.Edits(edits=await edited(state, rows))
 
 
 async def read(state: State, request: requests.ReadBlob, session: Session) -> replies.Chunk:
@@ -250,17 +265,6 @@ async def _filled(state: State, version: replies.FileVersion | None) -> replies.
     except UnicodeDecodeError:
         text, encoded = None, base64.b64encode(content).decode()
     return replies.FileVersion(kind=version.kind, mode=version.mode, size=version.size, blob=version.blob, text=text, base64=encoded)
-
-
-def _doers(db: Connection, rows: Iterable[Row]) -> dict[OperationId, SessionId]:
-    """Whose each operation was that wrote some of these rows."""
-    named = {row.operation for row in rows if row.operation is not None}
-    found = (operations.find(db, one) for one in named)
-    return {operation.id: operation.session for operation in found if operation is not None}
-
-
-async def _agents(state: State, ids: Iterable[SessionId]) -> Mapping[str, str]:
-    return {one: (await state.session(one)).agent for one in set(ids)}
 
 
 def _chosen(tree: Tree, paths: Iterable[FsText]) -> tuple[RelPath, ...] | None:

@@ -1,7 +1,9 @@
 """Reading the log and the contents back: timelines for the pure core, bytes for merges and diffs."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
+from rewindd.model.ids import SessionId
 from rewindd.model.log import Row
 from rewindd.model.versions import File, Symlink, Version
 from rewindd.paths import RelPath
@@ -9,42 +11,78 @@ from rewindd.service.state import State, Tree
 from rewindd.store import blobs as blob_rows
 from rewindd.store import edits, operations
 from rewindd.store.database import Connection
+from rewindd.timeline.delta import PathDelta, delta
 from rewindd.timeline.history import Timeline
 
+#: Rows that one function of the store reads: some five milliseconds, for which small requests wait.
+PAGE_ROWS = 250
 #: Above this a content is neither merged nor compared line by line: no text that a person edits is larger.
 MAX_TEXT_BYTES = 16 << 20
 
 
-async def timeline_since(state: State, tree: Tree, seq: int) -> Timeline:
-    """Returns what the log says since a position, as `changes`."""
-    return await state.bridge.transact(lambda db: changes(db, tree, seq))
-
-
-def changes(db: Connection, tree: Tree, seq: int) -> Timeline:
+async def changes_since(state: State, tree: Tree, seq: int, unwritten: Sequence[Row] = ()) -> Timeline:
     """Returns the log since a position: the rows after it, and those before it that were switched since; no path's history.
 
     It says of any position from `seq` on what was changed since then, and whose that is (`timeline.delta`), and what state a path
-    was in; not how an older state of it is made.
+    was in; not how an older state of it is made. `unwritten`: rows that will be the next, as if they were there.
     """
+    end = tree.position
+    later = await _pages(state, tree, seq)
+    found = await state.bridge.transact(lambda db: changes_in(db, tree, seq, end, later))
+    return found if not unwritten else found.with_rows(unwritten)
+
+
+async def timeline(state: State, tree: Tree, seq: int) -> Timeline:
+    """Returns what a rewind to a position is decided by: the log since, of every path that has a row, or a row switched, after it.
+
+    Complete for paths of which an older row was switched since, and for the directories above, which a rewind may have to make
+    again. Elsewhere the rows up to the position are all as they were then: in whatever is wanted of such a path they are live just
+    as they were at the position, so no older version is wanted, nor nearer; they stand for nothing and are not read.
+    """
+    later = await _pages(state, tree, seq)
+    return await state.bridge.transact(lambda db: timeline_in(db, tree, seq, later))
+
+
+async def delta_of(state: State, timeline: Timeline, session: SessionId, start: int, end: int) -> list[PathDelta]:
+    """As `timeline.delta`; of many paths in a worker, so that the event loop goes on."""
+    if len(timeline.paths) <= PAGE_ROWS:
+        return delta(timeline, session, start, end)
+    return await state.bridge.work(delta, timeline, session, start, end)
+
+
+async def _pages(state: State, tree: Tree, seq: int) -> list[Row] | None:
+    """Reads the rows after a position in parts, where they are many: nobody waits for all of them. None where they are few."""
+    if tree.position - seq <= PAGE_ROWS:
+        return None
+    rows: list[Row] = []
+    for start in range(seq, tree.position, PAGE_ROWS):
+        read = partial(edits.since, workspace=tree.workspace.id, seq=start, until=min(start + PAGE_ROWS, tree.position))
+        rows += await state.bridge.transact(read)
+    return rows
+
+
+def changes_in(db: Connection, tree: Tree, seq: int, end: int, later: list[Row] | None = None) -> Timeline:
+    """As `changes_since`, up to position `end`, in the caller's transaction; `later`: the rows in between, where they were read."""
     workspace = tree.workspace.id
-    later = edits.since(db, workspace, seq)
+    later = edits.since(db, workspace, seq, end) if later is None else later
     written = operations.positions(db, {row.operation for row in later if row.operation is not None})
     toggles = edits.toggles_since(db, workspace, min(seq, *(at - 1 for at in written.values())) if written else seq)
     earlier, theirs = edits.with_toggles(db, workspace, {toggle.row for toggle in toggles if toggle.row <= seq})
     written |= operations.positions(db, {row.operation for row in earlier if row.operation is not None} - written.keys())
-    return Timeline([*earlier, *later], {*toggles, *theirs}, written, tree.index, tree.position)
+    return Timeline([*earlier, *later], {*toggles, *theirs}, written, tree.index, end)
 
 
-def timeline(db: Connection, tree: Tree, seq: int) -> Timeline:
-    """Returns the complete log of every path that has a row, or a row switched, after a position.
-
-    The directories above these are in it too: a rewind may have to make them again. No row is read twice.
-    """
+def timeline_in(db: Connection, tree: Tree, seq: int, later: list[Row] | None = None) -> Timeline:
+    """As `timeline`, in the caller's transaction."""
     workspace = tree.workspace.id
-    later = edits.since(db, workspace, seq)
-    touched = {row.path for row in later} | edits.paths_toggled_since(db, workspace, seq)
-    wanted = _with_above(touched)
-    return _timeline(db, tree, wanted, edits.of_paths(db, workspace, wanted, until=seq) + [row for row in later if row.path in wanted])
+    later = edits.since(db, workspace, seq) if later is None else later
+    toggles = edits.toggles_since(db, workspace, seq)
+    switched = {row.path for row in edits.with_toggles(db, workspace, {toggle.row for toggle in toggles if toggle.row <= seq})[0]}
+    touched = {row.path for row in later} | switched
+    whole = switched | {parent for path in touched for parent in path.ancestors}
+    rows = edits.of_paths(db, workspace, whole, until=seq) + later
+    written = operations.positions(db, {row.operation for row in rows if row.operation is not None})
+    return Timeline(rows, {*toggles, *edits.toggles_of_paths(db, workspace, whole)}, written, tree.index, tree.position)
 
 
 def timeline_of(db: Connection, tree: Tree, paths: Iterable[RelPath]) -> Timeline:
@@ -60,14 +98,7 @@ def _timeline(db: Connection, tree: Tree, paths: set[RelPath], rows: list[Row]) 
 
 def _with_above(paths: Iterable[RelPath]) -> set[RelPath]:
     below = set(paths)
-    return below | {parent for path in below for parent in _above(path)}
-
-
-def _above(path: RelPath) -> Iterator[RelPath]:
-    parent = path.parent
-    while parent != ".":
-        yield parent
-        parent = parent.parent
+    return below | {parent for path in below for parent in path.ancestors}
 
 
 class Contents:

@@ -16,7 +16,7 @@ from rewindd.model.versions import Absent, Directory, File, Version
 from rewindd.plan.settle import Action, Decision, Settled
 from rewindd.protocol import wire
 from rewindd.protocol.replies import Recovered
-from rewindd.service import deciding
+from rewindd.service import deciding, members
 from rewindd.service.applying import StoredContent, close, roll_back, sync
 from rewindd.service.standing import Found, Standing, judge
 from rewindd.service.state import State, Tree
@@ -76,7 +76,8 @@ async def give_up(state: State, tree: Tree, operation: Operation) -> None:
 async def _finish_or_take_back(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
     standing = await state.bridge.work(_look, tree, operation, steps)
     is_given_up = operation.status is OperationStatus.ROLLING_BACK or operation.id in tree.given_up
-    if not is_given_up and all(one.found is not Found.CHANGED for one in standing):
+    as_planned = all(one.found is not Found.CHANGED for one in standing) and not await members.went_on(state, operation)
+    if as_planned and not is_given_up:
         try:
             outcome = await _finish(state, tree, operation, standing)
         except StageFailed as exc:
@@ -95,7 +96,9 @@ async def _finish(state: State, tree: Tree, operation: Operation, standing: Sequ
     fresh = {outcome.path: outcome for outcome in applied}
     outcomes = [fresh.get(one.step.path) or _as_found(one) for one in standing]
     steps = [one.step for one in standing]
-    result = deciding.result(deciding.Decided(_settled(operation, steps)), operation, None, outcomes)
+    moves = await state.bridge.transact(lambda db: operations.moves(db, operation.id))
+    decided = deciding.Decided(_settled(operation, steps), moved=await members.told(state, moves))
+    result = deciding.result(decided, operation, None, outcomes)
 
     def answer(db: Connection) -> bytes:
         encoded = wire.encode_reply(result)

@@ -1,19 +1,24 @@
 """From the model's values to the replies' structs: the one place where both are known."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import OperationId, SessionId
-from rewindd.model.log import Row
-from rewindd.model.session import Checkpoint, Head, Missing, Session, Workspace
+from rewindd.model.log import Row, Source
+from rewindd.model.operation import Operation
+from rewindd.model.session import Barrier, Checkpoint, Head, Missing, Session, Workspace
 from rewindd.model.versions import Absent, Directory, File, Symlink, Unknown, Version
 from rewindd.paths import FsText
 from rewindd.protocol import replies
+from rewindd.timeline.blame import Span
+from rewindd.timeline.prompts import Prompt
 
 NS_PER_S = 1_000_000_000
 #: Paths named in a summary's `incomplete`; the whole list is in the checkpoint.
 FIRST_INCOMPLETE = 10
+#: The source of lines that are older than what was looked at.
+OLDER = "older"
 
 
 def moment(ns: int) -> datetime:
@@ -53,6 +58,7 @@ def session(value: Session, workspace: Workspace) -> replies.SessionInfo:
         head=value.head.checkpoint,
         event=value.head.event,
         stats=stats(value.stats),
+        from_id=value.origin,
     )
 
 
@@ -70,7 +76,27 @@ def summary(value: Checkpoint, head: Head) -> replies.Summary:
         insertions=value.insertions,
         deletions=value.deletions,
         stats=stats(value.stats),
-        incomplete=replies.Incomplete(count=len(value.incomplete), first=reasons(value.incomplete[:FIRST_INCOMPLETE])),
+        incomplete=incomplete(value.incomplete),
+        barrier_id=value.barrier,
+    )
+
+
+def incomplete(missing: Sequence[Missing]) -> replies.Incomplete:
+    """Returns what could not be captured, in brief."""
+    return replies.Incomplete(count=len(missing), first=reasons(missing[:FIRST_INCOMPLETE]))
+
+
+def barrier(value: Barrier, workspace: Workspace, agents: Mapping[SessionId, str]) -> replies.Barrier:
+    """Returns a barrier as outsiders see it; `agents` names the agent of each member."""
+    return replies.Barrier(
+        id=value.id,
+        workspace=value.workspace,
+        root=FsText(workspace.root),
+        label=value.label,
+        seq=value.seq,
+        created_at=moment(value.created_at_ns),
+        members=[replies.Member(session_id=one, agent=agents[one], checkpoint_id=id_) for one, id_ in value.members.items()],
+        incomplete=incomplete(value.incomplete),
     )
 
 
@@ -104,9 +130,13 @@ def change(before: Version, after: Version) -> str:
     return "mode" if isinstance(before, Directory) else "modified"
 
 
-def edit(row: Row, agents: Mapping[str, str], doers: Mapping[OperationId, SessionId]) -> replies.EditInfo:
-    """Returns a row of the log; `agents` names the agent of each session, `doers` whose each operation was."""
-    owner = row.owner[0] if len(row.owner) == 1 else doers.get(row.operation) if row.operation is not None else None
+def edit(
+    row: Row, agents: Mapping[str, str], doers: Mapping[OperationId, Operation], prompts: Mapping[int, Prompt] | None = None
+) -> replies.EditInfo:
+    """Returns a row of the log; `agents` names the agent of each session, `doers` each operation, `prompts` in which turn which row was."""
+    doer = doers.get(row.operation) if row.operation is not None else None
+    owner = row.owner[0] if len(row.owner) == 1 else doer.session if doer is not None else None
+    prompt = (prompts or {}).get(row.seq)
     return replies.EditInfo(
         seq=row.seq,
         path=row.path,
@@ -117,4 +147,25 @@ def edit(row: Row, agents: Mapping[str, str], doers: Mapping[OperationId, Sessio
         operation_id=row.operation,
         at=moment(row.at_ns),
         contested=list(row.owner) if len(row.owner) > 1 else [],
+        operation=doer.kind.value if doer is not None else None,
+        turn=prompt.number if prompt is not None else None,
+        prompt=prompt.text if prompt is not None else None,
+    )
+
+
+def span(value: Span, edited: replies.EditInfo | None) -> replies.LineSpan:
+    """Returns lines with the row that they came from, as `edit` gives it; None where no row is known."""
+    return replies.LineSpan(
+        first_line=value.first + 1,
+        count=value.count,
+        seq=edited.seq if edited is not None else None,
+        session_id=edited.session_id if edited is not None else None,
+        agent=edited.agent if edited is not None else None,
+        source=edited.source if edited is not None else OLDER if value.older is not None else Source.FIRST_SEEN.value,
+        at=edited.at if edited is not None else None,
+        contested=edited.contested if edited is not None else [],
+        operation_id=edited.operation_id if edited is not None else None,
+        turn=edited.turn if edited is not None else None,
+        prompt=edited.prompt if edited is not None else None,
+        older_than=value.older,
     )

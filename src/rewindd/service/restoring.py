@@ -18,7 +18,9 @@ from rewindd.paths import RelPath
 from rewindd.plan import restore as plan
 from rewindd.protocol.requests import Restore
 from rewindd.service import deciding, positions
+from rewindd.service.conversation import check_base
 from rewindd.service.deciding import decide
+from rewindd.service.families import names_of
 from rewindd.service.locking import locked
 from rewindd.service.observing import observe
 from rewindd.service.operating import Wish, operate, operation_of
@@ -45,13 +47,15 @@ async def restore(state: State, request: Restore, session: Session, turn: Turn) 
         UnknownPath: nothing is known of a path, or not at that position, or it was not there then.
         BadRequest: no path is named; or no position, and nothing was deleted there last.
         Conflict: without `overwrite`, something else is there now; or it cannot be restored; nothing was touched.
-        HeadMoved: the plan that the caller was shown is not so any more.
+        Busy: without `overwrite`, another session is in the middle of editing it.
+        HeadMoved: the session is not where the caller believes it, or the plan that the caller was shown is not so any more.
         UnknownCheckpoint, AmbiguousCheckpoint: see `positions`.
     """
     tree = await state.tree(session.workspace)
     tops = sorted({locate(path, tree.workspace.root) for path in request.paths})
     if not tops:
         raise BadRequest("nothing is named to bring back; name files or directories", field="paths")
+    await check_base(state, session, request.base)
     async with locked(state, tree):
         point = await positions.point(state, session, tree, request.position) if request.position is not None else None
         await observe(state, tree)
@@ -61,7 +65,8 @@ async def restore(state: State, request: Restore, session: Session, turn: Turn) 
             else await _before_deletion(state, tree, tops)
         )
         drafts = plan.restore(timeline, wanted, overwrite=request.overwrite)
-        decided = await decide(state, tree, timeline, drafts, OnConflict.FAIL, tops)
+        asks = None if request.overwrite else session.id
+        decided = await decide(state, tree, timeline, drafts, OnConflict.FAIL, tops, await names_of(state, timeline), asks)
         target = point.checkpoint if point is not None else None
         operation = operation_of(session, tree, turn, OperationKind.RESTORE, Scope.WORKSPACE, decided)
         operation = replace(operation, paths=tuple(tops), checkpoint=target.id if target is not None else None)

@@ -2,19 +2,23 @@
 
 import shlex
 from dataclasses import replace
+from functools import partial
+
+from msgspec import structs
 
 from rewindd.errors import BadRequest, NothingToUndo
 from rewindd.model.conversation import Stats
 from rewindd.model.githead import moved
-from rewindd.model.ids import OperationId
+from rewindd.model.ids import OperationId, SessionId
 from rewindd.model.log import OnConflict, OperationKind, OperationStatus, Restore, Scope
 from rewindd.model.operation import Operation
-from rewindd.model.session import Checkpoint, Head, Session
+from rewindd.model.session import Barrier, Checkpoint, Head, Session
 from rewindd.plan import draft
 from rewindd.protocol.requests import Redo, Rewind, Undo
-from rewindd.service import positions
+from rewindd.service import families, members, positions
 from rewindd.service.conversation import check_base
 from rewindd.service.deciding import Decided, decide, left_behind
+from rewindd.service.depending import dependents
 from rewindd.service.heads import moved_since
 from rewindd.service.locking import locked
 from rewindd.service.observing import observe
@@ -42,16 +46,19 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
 
     Raises:
         Conflict: somebody's work is in the way, or a path cannot be restored; nothing was touched.
+        Busy: another session is in the middle of editing what is in the way, and nothing else is; nothing was touched.
         GitHeadMoved: git's HEAD is another than at the position, and `across_head` was not said.
         HeadMoved: the session, or the plan that the caller was shown, is not so any more.
         UnknownCheckpoint, AmbiguousCheckpoint: see `positions`.
     """
     tree = await state.tree(session.workspace)
     async with locked(state, tree):
-        check_base(session, request.base)
+        await check_base(state, session, request.base)
         point = await positions.point(state, session, tree, request.position)
-        target, seq = point.checkpoint, point.seq
-        parts = _parts(request, target)
+        target, seq, barrier = point.checkpoint, point.seq, point.barrier
+        parts = _parts(request, target, barrier)
+        moves = await members.to_barrier(state, session, barrier, parts) if barrier is not None else []
+        turn.need(move.session for move in moves)
         stand = (session.head, session.stats)
         if target is not None:
             parent = await positions.parent(state, session, target) if request.before else None
@@ -61,10 +68,19 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
         heads = await moved_since(state, tree, seq) if Restore.FILES in parts else None
         if heads is not None and not (request.across_head or request.dry_run):
             raise moved(heads.then, heads.now)
-        aim = _aim(request, session, tree, seq)
         tail = await tail_of(state, tree, session, seq)
-        decided = await _decide_files(state, tree, tail.timeline, aim, request) if Restore.FILES in parts else no_files()
-        decided = replace(decided, git_heads=heads)
+        kin = await families.children_of(state, session, tail.timeline.owners)
+        aim = _aim(request, session, tree, seq, barrier)
+        aim = replace(aim, names=await families.names_of(state, tail.timeline), children=kin if request.with_children else ())
+        decided = await _decide_files(state, tree, tail.timeline, aim, request, kin) if Restore.FILES in parts else no_files()
+        along = (session.id, *aim.children, *(move.session for move in moves))
+        changes = decided.settled.decisions
+        decided = replace(decided, git_heads=heads, dependents=await dependents(state, tree, tail.timeline, changes, along))
+        taken_along = families.taken_along(tail.timeline, aim.children, changes) if not request.dry_run else ()
+        turn.need(taken_along)
+        if barrier is not None:
+            strangers = await members.not_of(state, barrier) if Restore.FILES in parts else ()
+            decided = replace(decided, barrier=barrier.id, moved=await members.told(state, moves), not_members=strangers)
         operation = operation_of(session, tree, turn, OperationKind.REWIND, aim.scope, decided)
         operation = replace(
             operation,
@@ -80,7 +96,9 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
             target=target,
             dry_run=request.dry_run,
             plan=request.plan,
-            tail_label=f"before rewind to {target.id if target is not None else request.position}",
+            tail_label=f"before rewind to {target.id if target is not None and barrier is None else request.position}",
+            moves=moves,
+            taken_along=taken_along,
         )
         return await operate(state, tree, session, turn, wish)
 
@@ -92,10 +110,13 @@ async def undo(state: State, request: Undo, session: Session, turn: Turn) -> byt
         NothingToUndo: there is none.
         Conflict, HeadMoved: as `rewind`.
     """
+    await check_base(state, session, request.base)
     found = await state.bridge.transact(lambda db: operations.of_session(db, session.id))
     chosen = _to_undo([one for one in found if one.status in _DONE], request.operation)
     if chosen is None:
         raise NothingToUndo(await _no_rewind(state, session), session=session.id)
+    if request.operation is None:
+        _check_own(session, chosen)
     kind = OperationKind.REDO if chosen.kind is OperationKind.UNDO else OperationKind.UNDO
     return await _take_back(state, session, turn, chosen, kind, request, only_touched=_is_restore(found, chosen))
 
@@ -107,34 +128,47 @@ async def redo(state: State, request: Redo, session: Session, turn: Turn) -> byt
         NothingToUndo: there is no undo to take back.
         Conflict, HeadMoved: as `rewind`.
     """
+    await check_base(state, session, request.base)
     found = await state.bridge.transact(lambda db: operations.of_session(db, session.id))
-    saved = await state.bridge.transact(lambda db: _last_saved(db, session))
+    saved = await state.bridge.transact(lambda db: _last_saved(db, session.id))
     chosen = _to_redo([one for one in found if one.status in _DONE], saved)
     if chosen is None:
         raise NothingToUndo(f"session {session.id!r} has no undo to redo; a new save or rewind ends redo", session=session.id)
+    _check_own(session, chosen)
+    for other in await members.recorded(state, chosen):
+        if await state.bridge.transact(partial(_last_saved, session=other)) >= chosen.at:
+            raise NothingToUndo(f"session {other!r} saved after the undo of several sessions; that ends redo for all", session=session.id)
     return await _take_back(state, session, turn, chosen, OperationKind.REDO, request, only_touched=_is_restore(found, chosen))
 
 
 async def _take_back(
     state: State, session: Session, turn: Turn, chosen: Operation, kind: OperationKind, request: Undo | Redo, *, only_touched: bool
 ) -> bytes:
+    was = await members.recorded(state, chosen)
+    turn.need(was)
+    own, others = was.pop(session.id), tuple(was)
     tree = await state.tree(session.workspace)
     async with locked(state, tree):
         await observe(state, tree)
         tail = await tail_of(state, tree, session, chosen.at - 1)
+        moves = [members.back(await state.session(one), was[one]) for one in others]
         decided = no_files()
         if chosen.paths != ():
             about = () if only_touched else chosen.paths
-            drafts = draft.undo(tail.timeline, session.id, chosen.at, about, f"as before the {chosen.kind.value}")
+            calling = await families.names_of(state, tail.timeline)
+            drafts = draft.undo(tail.timeline, session.id, chosen.at, about, f"as before the {chosen.kind.value}", others, calling)
             on_conflict = choice(OnConflict, request.on_conflict, "on_conflict")
-            decided = await decide(state, tree, tail.timeline, drafts, on_conflict, about)
+            decided = await decide(state, tree, tail.timeline, drafts, on_conflict, about, calling, session.id)
+        on_it = await dependents(state, tree, tail.timeline, decided.settled.decisions, (session.id, *others))
+        decided = replace(decided, moved=await members.told(state, moves), dependents=on_it)
+        move = members.back(session, own)
         operation = replace(
             operation_of(session, tree, turn, kind, chosen.scope, decided),
             paths=chosen.paths,
-            checkpoint=chosen.from_head.checkpoint,
+            checkpoint=own.from_head.checkpoint,
             undoes=chosen.id,
-            to_head=chosen.from_head if chosen.to_head != chosen.from_head else session.head,
-            to_stats=chosen.from_stats if chosen.to_stats != chosen.from_stats else session.stats,
+            to_head=move.to_head,
+            to_stats=move.to_stats,
         )
         wish = Wish(
             operation=operation,
@@ -144,17 +178,24 @@ async def _take_back(
             dry_run=request.dry_run,
             plan=None,
             tail_label=f"before {kind.value}",
+            moves=moves,
         )
         return await operate(state, tree, session, turn, wish)
 
 
-async def _decide_files(state: State, tree: Tree, timeline: Timeline, aim: draft.Aim, request: Rewind) -> Decided:
-    decided = await decide(state, tree, timeline, draft.rewind(timeline, aim), aim.on_conflict, aim.paths)
-    if aim.scope is Scope.WORKSPACE or aim.also_external:
+async def _decide_files(
+    state: State, tree: Tree, timeline: Timeline, aim: draft.Aim, request: Rewind, kin: tuple[SessionId, ...]
+) -> Decided:
+    drafts = draft.rewind(timeline, aim)
+    decided = await decide(state, tree, timeline, drafts, aim.on_conflict, aim.paths, aim.names, aim.session)
+    if aim.scope is Scope.WORKSPACE:
         return decided
-    chosen = draft.concerned(timeline.paths, aim.paths)
-    left = left_behind(timeline, aim.seq, decided.settled.decisions, chosen, _command(request))
-    return replace(decided, left=left)
+    chosen, decisions = draft.concerned(timeline.paths, aim.paths), decided.settled.decisions
+    with_external = _command(structs.replace(request, also=[_EXTERNAL]))
+    left = left_behind(timeline, aim.seq, decisions, chosen, with_external) if not aim.also_external else None
+    with_children = _command(structs.replace(request, with_children=True))
+    children = families.left_to_children(timeline, aim, kin, decisions, chosen, with_children)
+    return replace(decided, left=left, children=children)
 
 
 def _to_undo(done: list[Operation], named: str | None) -> Operation | None:
@@ -200,8 +241,20 @@ def _to_redo(done: list[Operation], saved: int) -> Operation | None:
     return None
 
 
-def _last_saved(db: Connection, session: Session) -> int:
-    return max((one.seq for one in checkpoints.of_session(db, session.id, RECENT) if not one.automatic), default=-1)
+def _check_own(session: Session, chosen: Operation) -> None:
+    """What another session did to several is taken back for all of them: not by who meant something of its own."""
+    if chosen.session != session.id:
+        raise NothingToUndo(
+            f"the last {chosen.kind.value} of session {session.id!r} was a part of session {chosen.session!r}'s, of several sessions; "
+            f"`rewindctl undo --operation {chosen.id}` takes it back for all of them",
+            session=session.id,
+        )
+
+
+def _last_saved(db: Connection, session: SessionId) -> int:
+    """The position of the session's newest own save: neither an operation's checkpoint nor a barrier's says that it went on."""
+    recent = checkpoints.of_session(db, session, RECENT)
+    return max((one.seq for one in recent if not one.automatic and one.barrier is None), default=-1)
 
 
 async def _no_rewind(state: State, session: Session) -> str:
@@ -219,9 +272,11 @@ def _stand_at(session: Session, target: Checkpoint, parent: Checkpoint | None, *
     return Head(checkpoint=parent.id, event=parent.event), parent.stats
 
 
-def _parts(request: Rewind, target: Checkpoint | None) -> tuple[Restore, ...]:
-    """What is to be restored. A position that is no checkpoint has files only."""
-    if target is None:
+def _parts(request: Rewind, target: Checkpoint | None, barrier: Barrier | None) -> tuple[Restore, ...]:
+    """What is to be restored. A position that is neither a checkpoint nor a barrier has files only."""
+    if barrier is not None and request.before:
+        raise BadRequest(f"{request.position!r} is a barrier, which nobody's changes lead to; leave `--before` out", field="before")
+    if target is None and barrier is None:
         wanted = set(request.restore) or {Restore.FILES.value}
         if request.before or not ("all" in wanted or wanted in ({Restore.FILES.value}, {part.value for part in ALL})):
             raise BadRequest(f"{request.position!r} is no checkpoint: files alone can be taken back to it", field="position")
@@ -233,22 +288,27 @@ def _parts(request: Rewind, target: Checkpoint | None) -> tuple[Restore, ...]:
     return tuple(choice(Restore, word, "restore") for word in request.restore)
 
 
-def _aim(request: Rewind, session: Session, tree: Tree, seq: int) -> draft.Aim:
+def _aim(request: Rewind, session: Session, tree: Tree, seq: int, barrier: Barrier | None) -> draft.Aim:
+    """What the files are to be. A barrier is everybody's: the whole workspace goes back to it."""
     unknown = set(request.also) - {_EXTERNAL}
     if unknown:
         raise BadRequest(f"also={sorted(unknown)[0]!r}; it can be `external`", field="also")
     return draft.Aim(
         session=session.id,
         seq=seq,
-        scope=choice(Scope, request.scope, "scope"),
+        scope=choice(Scope, request.scope, "scope") if barrier is None else Scope.WORKSPACE,
         also_external=_EXTERNAL in request.also,
         on_conflict=choice(OnConflict, request.on_conflict, "on_conflict"),
+        with_shared=request.with_shared,
         paths=tuple(locate(path, tree.workspace.root) for path in request.paths) or None,
     )
 
 
 def _command(request: Rewind) -> str:
-    """The command that takes nobody's changes back too, as it is typed in a shell in the workspace's root."""
-    words = ["rewindctl", "rewind", request.position, *(["--before"] if request.before else []), "--also", "external"]
+    """The command for a rewind, as it is typed in a shell in the workspace's root."""
+    words = ["rewindctl", "rewind", request.position, *(["--before"] if request.before else [])]
+    words += [word for kind in request.also for word in ("--also", kind)]
+    words += ["--with-shared"] if request.with_shared else []
+    words += ["--with-children"] if request.with_children else []
     words += ["--across-head"] if request.across_head else []
     return shlex.join([*words, "--", *request.paths] if request.paths else words)

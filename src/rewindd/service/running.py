@@ -16,13 +16,13 @@ from rewindd.model.capture import CaptureSettings
 from rewindd.service import background, windows
 from rewindd.service.bridge import Bridge
 from rewindd.service.dispatch import KEPT_NS, Service
+from rewindd.service.meter import Meter
 from rewindd.service.recover import recover_all
+from rewindd.service.retuning import open_feed, open_mounts
 from rewindd.service.state import State
 from rewindd.store import answers
 from rewindd.store.blobs import Blobs
 from rewindd.store.thread import StoreThread
-from rewindd.tree.watch.feed import Feed
-from rewindd.tree.watch.mounts import Mounts
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,13 @@ PRUNE_ROWS = 500
 
 @asynccontextmanager
 async def running(
-    *, data_dir: str, socket: str, runtime_dir: str, on_stop: Callable[[], None], capture: CaptureSettings
+    *,
+    data_dir: str,
+    socket: str,
+    runtime_dir: str,
+    on_stop: Callable[[], None],
+    capture: CaptureSettings,
+    meter: Meter | None = None,
 ) -> AsyncIterator[Service]:
     """Opens the store and recovers before it yields the service; closes it in the end, after all later work is done.
 
@@ -48,11 +54,9 @@ async def running(
         await to_thread.run_sync(blobs.sweep)
         home, data, runtime = await to_thread.run_sync(_real, "~", data_dir, runtime_dir)
         state = State(Bridge(store), blobs, data_dir=data, socket=socket, runtime_dir=runtime, home=home, capture=capture)
-        state.feed = await to_thread.run_sync(_feed) if capture.watch else None
-        state.mounts = await to_thread.run_sync(_mounts) if state.feed is not None else None
-        for watched in (state.feed, state.mounts):
-            if watched is not None:
-                watching.callback(watched.close)
+        state.feed = await to_thread.run_sync(open_feed) if capture.watch else None
+        state.mounts = await to_thread.run_sync(open_mounts) if state.feed is not None else None
+        watching.callback(_close_watching, state)
         await state.load_sessions()
         await recover_all(state)
         async with anyio.create_task_group() as group:
@@ -61,7 +65,7 @@ async def running(
                 state.meanwhile = partial(_start, brief)
                 brief.start_soon(_prune, state)
                 brief.start_soon(background.watch, state)
-                yield Service(state, os.getpid(), on_stop)
+                yield Service(state, os.getpid(), on_stop, meter or Meter())
                 await windows.end_all(state)
                 brief.cancel_scope.cancel()
     finally:
@@ -89,21 +93,11 @@ async def _carefully(work: Callable[[], Awaitable[None]]) -> None:
         log.exception("a bug, in later work")
 
 
-def _feed() -> Feed | None:
-    """The change feed; None where inotify gives none: then everything is looked at instead."""
-    try:
-        return Feed()
-    except OSError as exc:
-        log.warning("changes cannot be watched (%s); whole trees are looked at instead", exc)
-        return None
-
-
-def _mounts() -> Mounts | None:
-    """What is mounted; None where the kernel does not say: then a mount shows when all is looked at in turn."""
-    try:
-        return Mounts()
-    except OSError:
-        return None
+def _close_watching(state: State) -> None:
+    """A reload may have opened others than there were at the start."""
+    for watching in (state.feed, state.mounts):
+        if watching is not None:
+            watching.close()
 
 
 async def _prune(state: State) -> None:

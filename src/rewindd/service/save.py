@@ -1,11 +1,13 @@
 """Save: look at what the session may have changed, then name the position."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import time_ns
 
 from rewindd.errors import AlreadyExists, BadRequest
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import MAX_LABEL_CHARS, CheckpointId, EventId, check_chosen
+from rewindd.model.log import Row
 from rewindd.model.session import Checkpoint, Head, Missing, Session
 from rewindd.model.window import WindowKind
 from rewindd.paths import ROOT, RelPath
@@ -16,8 +18,9 @@ from rewindd.service.comparing import compare, totals
 from rewindd.service.conversation import check_base, counted, parse
 from rewindd.service.holding import drop, end_windows, of_session, why_left, windows_of
 from rewindd.service.locking import locked
-from rewindd.service.observing import observe
-from rewindd.service.reading import changes, timeline, timeline_since
+from rewindd.service.observing import observing
+from rewindd.service.reading import changes_since, delta_of, timeline
+from rewindd.service.sighting import Leave
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.store import checkpoints, events, sessions
@@ -55,8 +58,8 @@ async def save(state: State, request: Save, session: Session, turn: Turn) -> byt
         HeadMoved: the session is not where the caller believes it.
         AlreadyExists: it has a checkpoint of that id.
     """
-    check_base(session, request.base)
-    _check_label(request.label)
+    await check_base(state, session, request.base)
+    check_label(request.label)
     chosen = check_chosen("checkpoint id", request.id) if request.id is not None else None
     added, stats = parse(request.events), counted(session.stats, request.events, request.stats)
     tree = await state.tree(session.workspace)
@@ -65,62 +68,70 @@ async def save(state: State, request: Save, session: Session, turn: Turn) -> byt
     async with locked(state, tree):
         if chosen is not None:
             await _check_free(state, session, CheckpointId(chosen))
-        missing = _gap(request.missed) + await look_for(state, tree, session) + baseline.missing(tree)
-        stand = await standing(state, tree, session)
-        claims = of_session(tree, session.id)
+        async with observing(state, tree, leave=_leaving(state, tree, session)) as sighted:
+            claims = of_session(tree, session.id)
+            missing = _gap(request.missed) + sighted.missing + baseline.missing(tree)
+            stand = await _standing(state, tree, session, sighted.unwritten)
+            seq = sighted.rows[-1].seq if sighted.rows else tree.position
 
-        def write(db: Connection) -> tuple[bytes, Head]:
-            last = events.append(db, session.id, session.head.event, added, time_ns())
-            checkpoint = _checkpoint(session, tree, stand, missing, stats, chosen, request.label, event=last, automatic=False)
-            head = Head(checkpoint=checkpoint.id, event=last)
-            checkpoints.add(db, tree.workspace.id, checkpoint)
-            sessions.stand(db, session.id, head, stats)
-            sessions.seen(db, session.id, session.last_seen_at_ns)
-            claim_rows.drop(db, tree.workspace.id, claims)
-            return turn.keep(db, replies.Saved(checkpoint=render.summary(checkpoint, head), event=last)), head
+            def write(db: Connection) -> tuple[bytes, Checkpoint, Head]:
+                sighted.write(db)
+                last = events.append(db, session.id, session.head.event, added, time_ns())
+                checkpoint = _checkpoint(session, seq, stand, missing, stats, chosen, request.label, event=last, automatic=False)
+                head = Head(checkpoint=checkpoint.id, event=last)
+                checkpoints.add(db, tree.workspace.id, checkpoint)
+                sessions.stand(db, session.id, head, stats)
+                sessions.seen(db, session.id, session.last_seen_at_ns)
+                claim_rows.drop(db, tree.workspace.id, claims)
+                return turn.keep(db, replies.Saved(checkpoint=render.summary(checkpoint, head), event=last)), checkpoint, head
 
-        answer, head = await state.bridge.transact(write)
+            answer, checkpoint, head = await state.bridge.transact(write)
+            sighted.written()
         drop(tree, claims)
         end_windows(state, tree, windows_of(tree, session.id, WindowKind.COMMAND))
+    state.saved[session.id] = checkpoint
     state.stood(session, head, stats)
     return answer
 
 
-async def look_for(state: State, tree: Tree, session: Session) -> list[Missing]:
-    """Observes what no other session holds; returns what could not be read, and what others hold and changed."""
+def _leaving(state: State, tree: Tree, session: Session) -> Leave | None:
+    """Returns what says of a changed path why it is left: another session holds it. None where nobody else holds anything."""
 
     def leave(path: RelPath) -> str | None:
         return why_left(state, tree, session.id, path)
 
     others = any(claim.session != session.id for held in tree.claims.values() for claim in held) or tree.windows
-    return await observe(state, tree, leave=leave if others else None)
+    return leave if others else None
 
 
-async def standing(state: State, tree: Tree, session: Session) -> Standing:
-    """Returns the head's position, and the session's changes since it."""
-    tail = await tail_of(state, tree, session)
-    return Standing(tail.base_seq, await compare(state, tail.deltas))
+async def _standing(state: State, tree: Tree, session: Session, unwritten: Sequence[Row]) -> Standing:
+    """Returns the head's position, and the session's changes since it; `unwritten` rows come after all that the store has."""
+    head = state.saved.get(session.id)
+    if head is not None and head.id == session.head.checkpoint and head.seq == tree.position:
+        # The session's own save was the last thing that happened here: the store has nothing to add.
+        end = unwritten[-1].seq if unwritten else head.seq
+        found = delta(Timeline(unwritten, (), {}, tree.index, end), session.id, head.seq, end)
+        return Standing(head.seq, await compare(state, found))
+    base = await head_seq(state, session)
+    behind = await changes_since(state, tree, base, unwritten)
+    return Standing(base, await compare(state, await delta_of(state, behind, session.id, base, behind.position)))
 
 
 async def tail_of(state: State, tree: Tree, session: Session, seq: int | None = None) -> Tail:
-    """Returns what is behind the session's head, and the histories of what changed since `seq`, all from one transaction.
+    """Returns what is behind the session's head, and the histories of what changed since `seq`. Under the workspace's lock.
 
     None: no history is read, and what this costs follows what changed since the head.
     """
-    line = await positions.lineage(state, session)
-
-    def read(db: Connection) -> Tail:
-        head = positions.head_of(db, line)
-        base = session.start_seq if head is None else head.seq
-        behind = changes(db, tree, base)
-        return Tail(head, base, delta(behind, session.id, base, tree.position), behind if seq is None else timeline(db, tree, seq))
-
-    return await state.bridge.transact(read)
+    head = await positions.head(state, session)
+    base = session.start_seq if head is None else head.seq
+    behind = await changes_since(state, tree, base)
+    deltas = await delta_of(state, behind, session.id, base, tree.position)
+    return Tail(head, base, deltas, behind if seq is None else await timeline(state, tree, seq))
 
 
 async def pending_deltas(state: State, tree: Tree, session: Session, base: int) -> list[PathDelta]:
     """pending(S): what the session itself changed since a position."""
-    return delta(await timeline_since(state, tree, base), session.id, base, tree.position)
+    return await delta_of(state, await changes_since(state, tree, base), session.id, base, tree.position)
 
 
 async def head_seq(state: State, session: Session) -> int:
@@ -131,12 +142,12 @@ async def head_seq(state: State, session: Session) -> int:
 
 def automatic(session: Session, tree: Tree, stand: Standing, label: str) -> Checkpoint:
     """Returns the checkpoint that names the tail which an operation is about to abandon: a side branch of the head."""
-    return _checkpoint(session, tree, stand, [], session.stats, None, label, event=session.head.event, automatic=True)
+    return _checkpoint(session, tree.position, stand, [], session.stats, None, label, event=session.head.event, automatic=True)
 
 
 def _checkpoint(
     session: Session,
-    tree: Tree,
+    seq: int,
     stand: Standing,
     missing: list[Missing],
     stats: Stats,
@@ -154,7 +165,7 @@ def _checkpoint(
         label=label,
         parent=session.head.checkpoint,
         base_seq=stand.base_seq,
-        seq=tree.position,
+        seq=seq,
         event=event,
         stats=stats,
         created_at_ns=time_ns(),
@@ -177,6 +188,7 @@ async def _check_free(state: State, session: Session, chosen: CheckpointId) -> N
         raise AlreadyExists(f"session {session.id!r} has a checkpoint {chosen!r}; choose another id", id=chosen)
 
 
-def _check_label(label: str | None) -> None:
+def check_label(label: str | None) -> None:
+    """Raises BadRequest for a label that is blank, too long, or has a NUL."""
     if label is not None and (not label.strip() or len(label) > MAX_LABEL_CHARS or "\0" in label):
         raise BadRequest(f"a label has 1 to {MAX_LABEL_CHARS} characters", field="label")

@@ -8,11 +8,11 @@ from time import time_ns
 from rewindd.errors import AlreadyExists, BadRequest, StoreError, UnknownSession, UnknownWorkspace
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import SessionId, WorkspaceId, check_chosen
-from rewindd.model.session import Attribution, Baseline, Capture, Head, Session, Workspace
+from rewindd.model.session import Attribution, Baseline, Capture, Checkpoint, Head, Session, Workspace
 from rewindd.paths import FsText
 from rewindd.protocol import replies
 from rewindd.protocol.requests import CloseSession, ListSessions, OpenSession, ShowSession
-from rewindd.service import baseline, heads, names, render
+from rewindd.service import baseline, heads, names, positions, render, telling
 from rewindd.service.holding import drop, end_windows, windows_of
 from rewindd.service.locking import locked
 from rewindd.service.observing import observe
@@ -35,7 +35,11 @@ async def open_session(state: State, request: OpenSession, turn: Turn) -> bytes:
 
     Raises:
         UnknownWorkspace, RefusedRoot: see `places`.
-        AlreadyExists: the id is another workspace's or another agent's, or the workspace's directory was replaced (see `workspaces`).
+        AlreadyExists: the id is another workspace's or another agent's, or no fork of that parent, or the workspace's directory was
+            replaced (see `workspaces`).
+        UnknownSession: there is no such parent.
+        UnknownCheckpoint, AmbiguousCheckpoint: the position to fork from is none of the parent's, or several.
+        BadRequest: a fork without a parent, or of one in another workspace.
     """
     chosen = _choices(request)
     async with state.opening:
@@ -45,8 +49,7 @@ async def open_session(state: State, request: OpenSession, turn: Turn) -> bytes:
         workspace = await find_or_add(state, *place, exact=request.exact, capture=capture, replaced=request.replaced)
         if known is not None:
             return await _again(state, known, workspace, request, turn)
-        if request.parent is not None:
-            await state.session(request.parent)
+        origin = await _origin(state, workspace, request)
         tree = await state.tree(workspace.id)
         await _look_first(state, tree)
         await heads.look_and_note(state, tree)
@@ -63,8 +66,9 @@ async def open_session(state: State, request: OpenSession, turn: Turn) -> bytes:
             opened_at_ns=now,
             last_seen_at_ns=now,
             closed_at_ns=None,
-            head=Head(checkpoint=None, event=None),
-            stats=Stats(start_time_ns=now),
+            head=Head(checkpoint=None, event=None) if origin is None else Head(checkpoint=origin.id, event=origin.event),
+            stats=Stats(start_time_ns=now) if origin is None else origin.stats,
+            origin=origin.id if origin is not None else None,
         )
         reply = replies.SessionReply(session=render.session(session, workspace), created=True)
 
@@ -134,7 +138,8 @@ async def close_session(state: State, request: CloseSession, session: Session, t
         answer = await state.bridge.transact(write)
         drop(tree, held)
         end_windows(state, tree, windows)
-        state.remember(closed)
+        state.remember(replace(await state.session(session.id), closed_at_ns=closed.closed_at_ns))
+        await telling.end(state, tree, session.id)
         return answer
 
 
@@ -159,22 +164,38 @@ async def _again(state: State, known: Session, workspace: Workspace, request: Op
         raise AlreadyExists(f"session {known.id!r} is of another workspace; choose another id", session=known.id)
     if request.agent is not None and request.agent != known.agent:
         raise AlreadyExists(f"session {known.id!r} is {known.agent!r}'s; choose another id", session=known.id)
+    if request.from_position is not None and (known.origin is None or known.parent != request.parent):
+        raise AlreadyExists(f"session {known.id!r} is no fork of {request.parent!r}; choose another id", session=known.id)
     capture, attribution = _choices(request)
     tree = await state.tree(workspace.id)
     await _look_first(state, tree)
-    session = replace(
-        known, closed_at_ns=None, last_seen_at_ns=time_ns(), capture=capture or known.capture, attribution=attribution or known.attribution
-    )
-    reply = replies.SessionReply(session=render.session(session, workspace))
+    asked = replace(known, capture=capture or known.capture, attribution=attribution or known.attribution)
+    now = time_ns()
 
     def write(db: Connection) -> bytes:
-        rows.reopen(db, session)
-        return turn.keep(db, reply)
+        again = replace(rows.reopen(db, asked), last_seen_at_ns=now)
+        return turn.keep(db, replies.SessionReply(session=render.session(again, workspace)))
 
     answer = await state.bridge.transact(write)
+    # Not `known`: another process that works in the session may have moved its head meanwhile.
+    session = replace(
+        await state.session(known.id), closed_at_ns=None, last_seen_at_ns=now, capture=asked.capture, attribution=asked.attribution
+    )
     state.remember(session)
     await _capture(state, tree, session)
     return answer
+
+
+async def _origin(state: State, workspace: Workspace, request: OpenSession) -> Checkpoint | None:
+    """Returns the checkpoint of its parent that a fork goes on from; None for a session that is no fork."""
+    parent = await state.session(request.parent) if request.parent is not None else None
+    if request.from_position is None:
+        return None
+    if parent is None:
+        raise BadRequest("a session is forked from another one; name that as its parent", field="parent")
+    if parent.workspace != workspace.id:
+        raise BadRequest(f"session {parent.id!r} is of another workspace; a fork shares its parent's", field="parent")
+    return await positions.find(state, parent, request.from_position)
 
 
 def _choices(request: OpenSession) -> tuple[Capture | None, Attribution | None]:

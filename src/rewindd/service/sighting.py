@@ -1,8 +1,9 @@
 """What an observation of a workspace goes by, put together from what the daemon holds in memory. For worker threads."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 
+from rewindd.model.log import IndexEntry
 from rewindd.model.versions import File
 from rewindd.paths import RelPath
 from rewindd.service.holding import claims_on, is_live
@@ -11,7 +12,7 @@ from rewindd.service.room import room
 from rewindd.service.state import State, Tree
 from rewindd.store import blobs as blob_rows
 from rewindd.tree.root import Root
-from rewindd.tree.sight import Limits, Sight
+from rewindd.tree.sight import Allowance, Limits, Sight
 
 Leave = Callable[[RelPath], str | None]
 
@@ -19,15 +20,24 @@ Leave = Callable[[RelPath], str | None]
 MAX_RULES_BYTES = 1 << 20
 
 
-def sight(state: State, tree: Tree, root: Root, skip: Set[RelPath], leave: Leave | None) -> Sight:
-    """Returns what an observation goes by."""
+def sight(
+    state: State,
+    tree: Tree,
+    root: Root,
+    skip: Set[RelPath],
+    leave: Leave | None,
+    ahead: Mapping[RelPath, IndexEntry],
+    allowance: Allowance | None,
+) -> Sight:
+    """Returns what an observation goes by; `ahead`: what was read for it, `allowance`: what it may read itself."""
     return Sight(
         root=root,
         index=tree.index,
         left_out=tree.left_out,
         rules=OwnRules(state, tree),
         sink=state.blobs,
-        limits=limits(state, tree),
+        limits=limits(state, tree, allowance),
+        ahead=ahead,
         arm=arming(tree, root),
         is_watched=tree.watch is not None,
         text_before=partial(_text_before, state, tree),
@@ -46,12 +56,14 @@ def _watch_nothing(directory: RelPath) -> None:
     """Where nothing is watched."""
 
 
-def limits(state: State, tree: Tree) -> Limits:
+def limits(state: State, tree: Tree, allowance: Allowance | None = None) -> Limits:
     """Returns how much may be captured now."""
     left = room(state)
-    return Limits(
-        state.capture, tree.index, left.bytes, left.reason, lambda path: any(is_live(state, one) for one in claims_on(tree, path))
-    )
+
+    def is_named(path: RelPath) -> bool:
+        return any(is_live(state, one) for one in claims_on(tree, path))
+
+    return Limits(state.capture, tree.index, left.bytes, left.reason, is_named, allowance)
 
 
 def _text_before(state: State, tree: Tree, path: RelPath) -> bytes | None:

@@ -1,36 +1,43 @@
 """Snapshots: keep a path's present state before it is changed, and note whose next change it is."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from time import time_ns
+from typing import NamedTuple
 
 from rewindd.errors import BadRequest, OutsideWorkspace
 from rewindd.model.capture import LeftOut
-from rewindd.model.log import IndexEntry
+from rewindd.model.log import IndexEntry, Row
 from rewindd.model.session import Claim, Session
+from rewindd.model.stakes import Stake
 from rewindd.model.versions import ABSENT, Absent, Directory, File, Unknown
 from rewindd.paths import ROOT, FsText, RelPath
 from rewindd.protocol import replies
 from rewindd.protocol.requests import BeginEdit, EndEdit, Release, TakeSnapshot
 from rewindd.protocol.wire import Progress
-from rewindd.service import keeping, names
-from rewindd.service.holding import drop, of_session, take
-from rewindd.service.locking import locked
-from rewindd.service.observing import Change, append, arrival, enter_unknown, observe, remember, write_rows
+from rewindd.service import ahead, keeping, names, telling
+from rewindd.service.changes import Change, arrival
+from rewindd.service.holding import drop, ending, of_session, take
+from rewindd.service.locking import breathing, locked
+from rewindd.service.observing import append, enter_unknown, observe, remember, write_rows
+from rewindd.service.overlaps import overlaps
 from rewindd.service.own_places import OwnPlaces
 from rewindd.service.places import locate
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.store import claims as claim_rows
 from rewindd.store import index, sessions, workspaces
+from rewindd.store import stakes as stake_rows
 from rewindd.store.database import Connection
-from rewindd.tree.look import Look, Unseen, look
+from rewindd.tree.look import Look, Refusal, Unseen, look
 from rewindd.tree.rules.book import NoRules
+from rewindd.tree.sight import DEFERRED, Allowance, Budget
 from rewindd.tree.survey import survey
 
-#: Paths and bytes of a directory that are read before they are committed: bounds memory, and lets others in between.
+#: Paths of a directory that are looked at before they are committed: bounds memory, and lets others in between.
 BATCH_LOOKS = 200
-BATCH_BYTES = 4 << 20
 
 
 @dataclass(slots=True)
@@ -53,6 +60,7 @@ class _Fresh:
 class _Gathered:
     """What a snapshot has found so far."""
 
+    named: list[RelPath] = field(default_factory=list)
     kept: list[replies.Kept] = field(default_factory=list)
     skipped: list[replies.PathReason] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
@@ -74,19 +82,21 @@ async def snapshot(state: State, request: TakeSnapshot, session: Session, turn: 
         OutsideWorkspace, NotPermitted, BadRequest: a path is none of the workspace's; nothing is kept then.
     """
     tree = await state.tree(session.workspace)
-    async with locked(state, tree):
+    async with locked(state, tree, about=_named(tree, request.paths)):
         gathered = await _gather(state, tree, session, request.paths, turn, bracket=None, no_ignore=request.no_ignore)
-        reply = replies.Snapshots(snapshots=gathered.kept, skipped=gathered.skipped)
+        found = await overlaps(state, tree, session, gathered.named)
+        reply = replies.Snapshots(snapshots=gathered.kept, skipped=gathered.skipped, overlaps=found)
         return await _publish(state, tree, session, gathered, reply, turn)
 
 
 async def begin_edit(state: State, request: BeginEdit, session: Session, turn: Turn) -> bytes:
     """Snapshots the paths and opens a bracket on them; durable on return."""
     tree = await state.tree(session.workspace)
-    async with locked(state, tree):
+    async with locked(state, tree, about=_named(tree, request.paths)):
         edit = names.operation_id()
         gathered = await _gather(state, tree, session, request.paths, turn, bracket=edit, no_ignore=False)
-        reply = replies.Snapshots(snapshots=gathered.kept, skipped=gathered.skipped, edit=edit)
+        found = await overlaps(state, tree, session, gathered.named)
+        reply = replies.Snapshots(snapshots=gathered.kept, skipped=gathered.skipped, edit=edit, overlaps=found)
         return await _publish(state, tree, session, gathered, reply, turn)
 
 
@@ -122,16 +132,14 @@ async def _let_go(state: State, session: Session, turn: Turn, *, of_bracket: str
 async def _gather(
     state: State, tree: Tree, session: Session, given: Sequence[FsText], turn: Turn, *, bracket: str | None, no_ignore: bool
 ) -> _Gathered:
-    if not given:
-        raise BadRequest("no path was named; name the files that will be changed, or `.` for all", field="paths")
-    paths = list(dict.fromkeys(locate(path, tree.workspace.root) for path in given))
+    paths = _named(tree, given)
     places = OwnPlaces(NoRules(), state, tree.workspace.root)
     for path in paths:
         places.check(path)
     await state.bridge.work(_check_reachable, tree, paths)
     found = [path for path in paths if _may_be_found(tree, path)]
     unseen = {one.path: one.reason for one in await observe(state, tree, found)} if found else {}
-    gathered, now = _Gathered(), time_ns()
+    gathered, now = _Gathered(named=paths), time_ns()
     gathered.fresh = await _first_look(state, tree, paths)
     if any(_is_uncovered(tree, gathered.fresh.entry(tree, path)) for path in paths) or len(gathered.fresh.changes) > BATCH_LOOKS:
         # Directories are kept in parts, and what stands above them comes first. A few files wait for the last transaction.
@@ -155,32 +163,47 @@ async def _gather(
     return gathered
 
 
+def _named(tree: Tree, given: Sequence[FsText]) -> list[RelPath]:
+    """Returns the named paths, each once. Raises OutsideWorkspace, NotPermitted, BadRequest."""
+    if not given:
+        raise BadRequest("no path was named; name the files that will be changed, or `.` for all", field="paths")
+    return list(dict.fromkeys(locate(path, tree.workspace.root) for path in given))
+
+
 async def _publish(state: State, tree: Tree, session: Session, gathered: _Gathered, reply: replies.Snapshots, turn: Turn) -> bytes:
     """The last, small transaction: what was first looked at, coverage, claims, the answer. What was covered before is so since then."""
     covered = [path for path in gathered.covered if tree.index[path].covered is None]
-    fresh = gathered.fresh
+    fresh, ended = gathered.fresh, ending(tree, gathered.claims)
 
-    def write(db: Connection) -> tuple[bytes, list[IndexEntry], int]:
-        entries = write_rows(db, tree, fresh.changes, fresh.packed)[1] if fresh.changes else []
+    def write(db: Connection) -> tuple[bytes, list[Row], list[IndexEntry], list[Stake], int]:
+        rows, entries = write_rows(db, tree, fresh.changes, fresh.packed) if fresh.changes else ([], [])
         # A position of its own: at that of a checkpoint saved before, nobody had looked.
         position = workspaces.allot(db, tree.workspace.id, 1) if covered else 0
         known = [*(replace(tree.index[path], covered=position) for path in covered), *fresh.absent.values()]
         index.put(db, tree.workspace.id, known)
         claim_rows.put(db, tree.workspace.id, gathered.claims)
+        if ended:
+            # A position of its own here too: what their sessions are told has one, and no row.
+            workspaces.allot(db, tree.workspace.id, 1)
+            claim_rows.drop(db, tree.workspace.id, ended)
+        position = workspaces.position(db, tree.workspace.id)
+        stakes = telling.stakes_of(tree, gathered.claims, position)
+        stake_rows.put(db, tree.workspace.id, stakes)
         sessions.seen(db, session.id, session.last_seen_at_ns)
-        return turn.keep(db, reply), [*entries, *known], workspaces.position(db, tree.workspace.id)
+        return turn.keep(db, reply), rows, [*entries, *known], stakes, position
 
-    answer, entries, tree.position = await state.bridge.transact(write)
+    answer, rows, entries, stakes, tree.position = await state.bridge.transact(write)
     tree.index.put(entries)
-    ended = take(tree, gathered.claims)
-    if ended:
-        await state.bridge.transact(lambda db: claim_rows.drop(db, tree.workspace.id, ended))
+    take(tree, gathered.claims)
+    telling.committed(tree, rows)
+    tree.stakes.put(stakes)
+    telling.claims_taken(tree, ended, session.id, tree.position, time_ns())
     return answer
 
 
 def _claims_above(tree: Tree, path: RelPath, session: Session, fresh: _Fresh, bracket: str | None, now: int) -> list[Claim]:
     """The claims on what stands above a path and is no directory yet: it will become one with the path."""
-    above = [parent for parent in _ancestors(path) if (entry := fresh.entry(tree, parent)) and isinstance(entry.version, Absent | File)]
+    above = [parent for parent in path.ancestors if (entry := fresh.entry(tree, parent)) and isinstance(entry.version, Absent | File)]
     return [Claim(path=parent, session=session.id, bracket=bracket, at_ns=now) for parent in above]
 
 
@@ -199,12 +222,13 @@ async def _keep_directory(state: State, tree: Tree, top: RelPath, gathered: _Gat
     left: dict[RelPath, str] = {}
     unseen: list[RelPath] = []
     try:
-        found = survey(root, top, rules, state.blobs, tree.index)
+        found = survey(root, top, rules, state.blobs, tree.index, _defer)
         while batch := await state.bridge.work(_next_batch, found):
-            looks = [one for one in batch if isinstance(one, Look)]
             left.update((one.path, one.reason) for one in batch if isinstance(one, LeftOut))
-            unseen += [one.path for one in batch if isinstance(one, Unseen)]
-            gathered.skipped += [replies.PathReason(path=one.path, reason=one.reason) for one in batch if isinstance(one, Unseen)]
+            seen = await _read_deferred(state, tree, [one for one in batch if not isinstance(one, LeftOut)])
+            looks = [one for one in seen if isinstance(one, Look)]
+            unseen += [one.path for one in seen if isinstance(one, Unseen)]
+            gathered.skipped += [replies.PathReason(path=one.path, reason=one.reason) for one in seen if isinstance(one, Unseen)]
             await _keep_looks(state, tree, [one for one in looks if one.path not in tree.index])
             gathered.kept += [_kept(tree.index[one.path]) for one in looks if one.path != top]
             gathered.covered += [one.path for one in looks if isinstance(one.version, Directory)]
@@ -219,22 +243,40 @@ async def _keep_directory(state: State, tree: Tree, top: RelPath, gathered: _Gat
 
 
 def _next_batch(found: Iterator[Look | Unseen | LeftOut]) -> list[Look | Unseen | LeftOut]:
-    batch: list[Look | Unseen | LeftOut] = []
-    size = 0
-    for one in found:
-        batch.append(one)
-        size += len(one.content or b"") if isinstance(one, Look) else 0
-        if len(batch) >= BATCH_LOOKS or size >= BATCH_BYTES:
-            break
-    return batch
+    return list(islice(found, BATCH_LOOKS))
+
+
+def _defer(size: int) -> Refusal:
+    """No content is read while a directory is gone through: the lock is held for it."""
+    return Refusal(DEFERRED, False)
+
+
+async def _read_deferred(state: State, tree: Tree, seen: Sequence[Look | Unseen]) -> list[Look | Unseen]:
+    """Reads the contents that were not read, while others may have the lock; returns what was seen with these."""
+    deferred = [one.path for one in seen if isinstance(one, Unseen) and one.reason == DEFERRED]
+    if not deferred:
+        return list(seen)
+    async with breathing(state, tree):
+        read = await ahead.read(state, tree, deferred, is_limited=False)
+    again = await state.bridge.work(_look_at, state, tree, deferred, read, None)
+    if again.packed is None:
+        await keeping.keep(state.bridge, state.blobs, _contents(again.looks))
+    else:
+        await state.bridge.transact(partial(keeping.put, batch=again.packed))
+    return [*(one for one in seen if one.path not in set(deferred)), *again.looks, *again.unseen]
 
 
 async def _first_look(state: State, tree: Tree, paths: Sequence[RelPath]) -> _Fresh:
     """Looks at those paths that are not known, and at the directories above them, so that a rewind can make them again."""
-    wanted = dict.fromkeys(one for path in paths for one in (*_ancestors(path), path) if one not in tree.index and one != ROOT)
+    wanted = dict.fromkeys(one for path in paths for one in (*path.ancestors, path) if one not in tree.index and one != ROOT)
     if not wanted:
         return _Fresh()
-    looks, unseen, packed = await state.bridge.work(_look_at, state, tree, list(wanted))
+    seen = await state.bridge.work(_look_at, state, tree, list(wanted), {}, ahead.ALLOWANCE)
+    if deferred := [one.path for one in seen.unseen if one.reason == DEFERRED]:
+        async with breathing(state, tree):
+            read = await ahead.read(state, tree, deferred, is_limited=False)
+        seen = await state.bridge.work(_look_at, state, tree, [path for path in wanted if path not in tree.index], read, None)
+    looks, unseen, packed = seen
     if packed is None:
         await keeping.keep(state.bridge, state.blobs, _contents(looks))
     remember(state, _contents(looks))
@@ -244,11 +286,27 @@ async def _first_look(state: State, tree: Tree, paths: Sequence[RelPath]) -> _Fr
     )
 
 
-def _look_at(state: State, tree: Tree, paths: Sequence[RelPath]) -> tuple[list[Look], list[Unseen], list[keeping.Packed] | None]:
+class _Seen(NamedTuple):
+    looks: list[Look]
+    unseen: list[Unseen]
+    packed: list[keeping.Packed] | None
+
+
+def _look_at(state: State, tree: Tree, paths: Sequence[RelPath], read: Mapping[RelPath, IndexEntry], allowance: Allowance | None) -> _Seen:
+    budget = Budget(allowance)
+    looks: list[Look] = []
+    unseen: list[Unseen] = []
     with tree.root() as root:
-        found = [look(root, path, None, state.blobs) for path in paths]
-    looks = [one for one in found if isinstance(one, Look)]
-    return looks, [one for one in found if isinstance(one, Unseen)], keeping.try_pack(state.blobs, _contents(looks))
+        for path in paths:
+            seen = look(root, path, read.get(path), state.blobs, refuse=budget.refuse)
+            if isinstance(seen, Unseen):
+                unseen.append(seen)
+                continue
+            looks.append(seen)
+            if isinstance(seen.version, File) and seen.content is not None:
+                budget.took(seen.version.size)
+    fresh = [one for one in looks if (known := read.get(one.path)) is None or known.version != one.version]
+    return _Seen(looks, unseen, keeping.try_pack(state.blobs, _contents(fresh)))
 
 
 def _contents(looks: Iterable[Look]) -> list[keeping.Content]:
@@ -257,8 +315,6 @@ def _contents(looks: Iterable[Look]) -> list[keeping.Content]:
 
 async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look]) -> None:
     """Keeps what was looked at for the first time in a directory."""
-    await keeping.keep(state.bridge, state.blobs, _contents(looks))
-    remember(state, _contents(looks))
     changes, _ = _first_rows(state, tree, looks)
     await append(state, tree, changes)
 
@@ -313,16 +369,6 @@ def _known_below(tree: Tree, path: RelPath) -> list[RelPath]:
         return [path]
     known = [path, *tree.index.below(path)] if path != ROOT else tree.index.below(path)
     return sorted(one for one in known if not isinstance(tree.index[one].version, Absent | Unknown))
-
-
-def _ancestors(path: RelPath) -> list[RelPath]:
-    """The directories above a path, the highest first, without the root."""
-    found: list[RelPath] = []
-    parent = path.parent
-    while parent != ROOT:
-        found.append(parent)
-        parent = parent.parent
-    return found[::-1]
 
 
 def _kept(entry: IndexEntry) -> replies.Kept:

@@ -5,7 +5,8 @@ from the event loop only, and for a workspace only under its lock.
 """
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from time import monotonic_ns, time_ns
 from typing import NamedTuple
@@ -19,13 +20,17 @@ from rewindd.model.githead import GitHead
 from rewindd.model.ids import OperationId, SessionId, WorkspaceId
 from rewindd.model.index import Index, LeftOut
 from rewindd.model.log import IndexEntry
-from rewindd.model.session import Baseline, Claim, Head, Session, Workspace
+from rewindd.model.session import Baseline, Checkpoint, Claim, Head, Session, Workspace
+from rewindd.model.stakes import Stakes
 from rewindd.model.window import Window
-from rewindd.paths import RelPath
-from rewindd.protocol.replies import Recovered
+from rewindd.paths import ROOT, RelPath
+from rewindd.protocol.replies import ConfigInfo, Recovered
 from rewindd.service.bridge import Bridge
+from rewindd.service.inbox import Inbox, inboxes
+from rewindd.service.keys import Keys
 from rewindd.service.recent import Recent
-from rewindd.store import claims, heads, index, sessions, workspaces
+from rewindd.store import answers, claims, heads, index, sessions, workspaces
+from rewindd.store import stakes as stake_rows
 from rewindd.store.blobs import Blobs
 from rewindd.store.database import Connection
 from rewindd.tree.root import Root
@@ -71,6 +76,19 @@ class MeasuredRoom(NamedTuple):
     room: Room
 
 
+class Applying:
+    """An operation that is changing the tree at these paths; `finished` is set when it is over."""
+
+    def __init__(self, paths: Iterable[RelPath]) -> None:
+        self.paths = frozenset(paths)
+        self.finished = anyio.Event()
+        self._above = {above for path in self.paths for above in path.ancestors}
+
+    def touches(self, paths: Iterable[RelPath]) -> bool:
+        """True where it changes one of these paths, something below one, or what one is below of."""
+        return any(path in self._above or not self.paths.isdisjoint((path, *path.ancestors)) for path in paths)
+
+
 @dataclass(slots=True)
 class Tree:
     """One workspace in memory. `lock` is held by whatever observes it or writes its log.
@@ -80,7 +98,10 @@ class Tree:
     `watch`: what the change feed tells; None where nothing is watched. `unseen`: what could not be looked at the last time.
     `scanned_at_ns`: when all of it was last looked at (wall clock); 0: not in this life of the daemon.
     `judge`: directories in which an operation of ours changed rules; what they leave out is judged with the next look.
+    `applying`: the operation that is changing the tree now, while the lock is free for others.
     `git_head`: git's HEAD as it was last looked at; None: it never was.
+    `stakes`: who is to be told of changes of which paths; `inboxes`: what each of them was not told yet.
+    `settled`: the position at which the cursors of those who are up to date were last written down.
     """
 
     workspace: Workspace
@@ -91,6 +112,7 @@ class Tree:
     position: int
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     interrupted: bool = False
+    applying: Applying | None = None
     given_up: set[OperationId] = field(default_factory=set)
     windows: dict[str, Window] = field(default_factory=dict)
     watch: Watch | None = None
@@ -99,6 +121,9 @@ class Tree:
     judge: set[RelPath] = field(default_factory=set)
     first: FirstCapture | None = None
     git_head: GitHead | None = None
+    stakes: Stakes = field(default_factory=Stakes)
+    inboxes: dict[SessionId, Inbox] = field(default_factory=dict)
+    settled: int = 0
 
     def is_counted(self, path: RelPath) -> bool:
         """True for a path that is known to be there and was never looked at: it is first seen, not new."""
@@ -123,13 +148,20 @@ class State:
         self.data_dir, self.socket, self.runtime_dir, self.home = data_dir, socket, runtime_dir, home
         self.started_ns = monotonic_ns()
         self.recovered: list[Recovered] = []
+        #: What the settings come from; None until the daemon said.
+        self.config: ConfigInfo | None = None
         self.recent = Recent()
+        #: True when the daemon ends: nobody is kept waiting any more.
+        self.is_ending = False
+        self.keys = Keys(())
         self.feed: Feed | None = None
         self.mounts: Mounts | None = None
         #: Bytes of content that went through memory since it was last given back.
         self.handled_bytes = 0
         self.measured_room: MeasuredRoom | None = None
         self.opening = anyio.Lock()
+        #: The checkpoint that a session's own save made last, in this life of the daemon.
+        self.saved: dict[SessionId, Checkpoint] = {}
         #: Held while a directory that is none of the workspaces is counted: one at a time.
         self.counting = anyio.Lock()
         self.later: Callable[[Callable[[], Awaitable[None]]], None] = _refuse_later
@@ -175,6 +207,14 @@ class State:
         """The lock that a session's changes are made under, one after the other."""
         return self._turns.setdefault(session, anyio.Lock())
 
+    @asynccontextmanager
+    async def turns(self, sessions: Iterable[SessionId]) -> AsyncIterator[None]:
+        """Holds the turns of several sessions, taken in the order of their ids: so no two requests wait for each other."""
+        async with AsyncExitStack() as held:
+            for session in sorted(set(sessions)):
+                await held.enter_async_context(self.turn(session))
+            yield
+
     def remember(self, session: Session) -> None:
         """Takes over a session as it was just committed."""
         self._sessions[session.id] = session
@@ -206,7 +246,8 @@ class State:
         return list(tree.windows.values()) if tree is not None else []
 
     async def load_sessions(self) -> None:
-        """Reads the open sessions and the workspaces, at start: who is active decides whose a change is."""
+        """Reads the open sessions, the workspaces and the keys that were answered, at start: who is active decides whose a change is."""
+        self.keys = Keys(await self.bridge.transact(answers.names))
         for session in await self.bridge.transact(lambda db: sessions.of_workspace(db, None, closed=False)):
             self.remember(session)
         for workspace in await self.bridge.transact(workspaces.all_of):
@@ -239,6 +280,10 @@ class State:
             tree.watch = None
         tree.workspace = replace(workspace, baseline=known.baseline)
 
+    def known(self, session: SessionId) -> Session | None:
+        """Returns a session where it is in memory: an open one, or one that was asked about."""
+        return self._sessions.get(session)
+
     def loaded(self, workspace: WorkspaceId) -> Tree | None:
         """Returns a workspace where it is in memory."""
         return self._trees.get(workspace)
@@ -268,14 +313,19 @@ def _load(db: Connection, workspace: WorkspaceId, settings: CaptureSettings) -> 
     held: dict[RelPath, list[Claim]] = {}
     for claim in claims.load(db, workspace):
         held.setdefault(claim.path, []).append(claim)
+    position, stakes = workspaces.position(db, workspace), Stakes(stake_rows.load(db, workspace))
     return Tree(
         workspace=found,
         index=Index(_load_index(db, found)),
         left_out=LeftOut(index.left_out(db, workspace)),
         rulebook=RuleBook(found.root, settings),
         claims=held,
-        position=workspaces.position(db, workspace),
+        position=position,
         git_head=heads.last(db, workspace),
+        # While no daemon ran, rules may have changed that no file in the tree tells of: `[capture]`, git's own outside it.
+        judge={ROOT} if found.baseline is Baseline.COMPLETE else set(),
+        stakes=stakes,
+        inboxes=inboxes(stakes, stake_rows.cursors(db, workspace), position),
     )
 
 

@@ -1,6 +1,6 @@
 """One request being answered: what was asked, by whom, and the promise that its effect happens once for each key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from time import time_ns
 
@@ -8,6 +8,7 @@ import msgspec
 from blake3 import blake3
 
 from rewindd.errors import BadRequest
+from rewindd.model.ids import SessionId
 from rewindd.protocol import wire
 from rewindd.protocol.replies import Reply
 from rewindd.protocol.requests import Request
@@ -20,18 +21,41 @@ DIGEST_BYTES = 16
 MAX_KEY_CHARS = 128
 
 
+class TurnsNeeded(Exception):
+    """Nothing was done yet: the request is about more sessions than it holds the turns of, and is to be begun anew with these too."""
+
+    def __init__(self, sessions: Set[SessionId]) -> None:
+        super().__init__(*sorted(sessions))
+        self.sessions = sessions
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A request and what goes with it. `report` takes progress; `scope` is the session that its key is unique in."""
+    """A request and what goes with it. `report` takes progress; `scope` is the session that its key is unique in.
+
+    `held`: the sessions whose turn the request has; only these it may change.
+    """
 
     request: Request
     digest: bytes
     report: Callable[[wire.Progress], None]
+    held: Set[SessionId] = frozenset()
 
     @property
     def scope(self) -> str:
         """The session that the request's key belongs to; "" for requests about none."""
         return self.request.session or ""
+
+    def need(self, sessions: Iterable[SessionId]) -> None:
+        """Raises TurnsNeeded unless the request has the turns of all these sessions. Called before anything is done."""
+        missing = frozenset(sessions) - self.held
+        if missing:
+            raise TurnsNeeded(missing)
+
+    @property
+    def name(self) -> bytes | None:
+        """What stands for the key, among those of all sessions; None for a request without one."""
+        return answers.name(self.scope, self.request.key) if self.request.key is not None else None
 
     def keep(self, db: Connection, reply: Reply) -> bytes:
         """Encodes a reply and, in the caller's transaction, keeps it under the request's key. Returns it encoded."""
@@ -59,7 +83,7 @@ class Turn:
 
 def digest_of(request: Request) -> bytes:
     """Returns the digest of what a request asks, without what may differ when it is sent again."""
-    bare = msgspec.structs.replace(request, deadline_ms=None, progress=False)
+    bare = msgspec.structs.replace(request, deadline_ms=None, progress=False, noticed=None)
     return blake3(wire.encode_request(bare, 0)).digest(length=DIGEST_BYTES)
 
 

@@ -20,13 +20,13 @@ from rewindd.service.comparing import compare
 from rewindd.service.holding import end_windows, windows_of
 from rewindd.service.locking import locked
 from rewindd.service.observing import observe
-from rewindd.service.reading import timeline_since
+from rewindd.service.reading import changes_since, delta_of
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.service.words import choice
 from rewindd.store import sessions
 from rewindd.store.database import Connection
-from rewindd.timeline.delta import contested, delta, unowned
+from rewindd.timeline.delta import contested, unowned
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +100,9 @@ async def end_all(state: State) -> None:
 
 
 async def _changed(state: State, tree: Tree, window: Window) -> replies.Changes:
-    timeline = await timeline_since(state, tree, window.at)
+    timeline = await changes_since(state, tree, window.at)
     return replies.Changes(
-        changes=await compare(state, delta(timeline, window.session, window.at, tree.position)),
+        changes=await compare(state, await delta_of(state, timeline, window.session, window.at, tree.position)),
         unowned=len(unowned(timeline, window.at)),
         contested=len(contested(timeline, window.session, window.at)),
     )

@@ -13,17 +13,17 @@ _NAME_BYTES = 16
 
 def find(db: Connection, session: str, key: str) -> tuple[bytes, bytes] | None:
     """Returns the digest of the request's body and the encoded answer. `session` is "" for requests without one."""
-    return _TABLE.find(db, _answer, "WHERE name = ?", (_name(session, key),))
+    return _TABLE.find(db, _answer, "WHERE name = ?", (name(session, key),))
 
 
 def put(db: Connection, session: str, key: str, digest: bytes, answer: bytes, at_ns: int) -> None:
     """Keeps an answer; the key is free, or its answer is replaced."""
-    _TABLE.put(db, [(_name(session, key), at_ns, digest, pack(answer))])
+    _TABLE.put(db, [(name(session, key), at_ns, digest, pack(answer))])
 
 
 def drop(db: Connection, session: str, key: str) -> None:
     """Forgets the answer under a key: the key is free again."""
-    db.execute("DELETE FROM answers WHERE name = ?", (_name(session, key),))
+    db.execute("DELETE FROM answers WHERE name = ?", (name(session, key),))
 
 
 def prune(db: Connection, before_ns: int, limit: int | None = None) -> int:
@@ -33,10 +33,16 @@ def prune(db: Connection, before_ns: int, limit: int | None = None) -> int:
     return removed.rowcount
 
 
-def _name(session: str, key: str) -> bytes:
+def names(db: Connection) -> list[bytes]:
+    """Returns the names of the answers that are kept."""
+    return [found for (found,) in db.execute("SELECT name FROM answers")]
+
+
+def name(session: str, key: str) -> bytes:
+    """Returns what stands for a session and a key."""
     # NUL is in no session's id, so no two pairs look the same joined.
     return blake3(f"{session}\0{key}".encode()).digest(length=_NAME_BYTES)
 
 
-def _answer(name: bytes, at_ns: int, digest: bytes, answer: bytes) -> tuple[bytes, bytes]:
+def _answer(_: bytes, at_ns: int, digest: bytes, answer: bytes) -> tuple[bytes, bytes]:
     return digest, unpack(answer)

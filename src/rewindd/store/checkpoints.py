@@ -1,21 +1,24 @@
 """Checkpoints: small immutable rows. Numbers stand for sessions and workspaces in them, to keep a save below 1 KiB."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from rewindd.model.ids import CheckpointId, EventId, SessionId, WorkspaceId
+from rewindd.model.ids import BarrierId, CheckpointId, EventId, SessionId, WorkspaceId
 from rewindd.model.session import Checkpoint
 from rewindd.store import sessions, totals, workspaces
 from rewindd.store.codec import missing_of, missing_to_bytes, stats_of, stats_to_bytes
 from rewindd.store.records import Field, Records
 from rewindd.store.schema import Connection
 
+#: As large as the number of any checkpoint: SQLite's largest (https://www.sqlite.org/datatype3.html).
+NEWEST = (1 << 63) - 1
+
 _TABLE = Records(
     "checkpoints",
     ("number",),
     (
         *("uid", "id", "session", "workspace", "label", "parent", "base_seq", "seq", "event", "stats", "created_at_ns"),
-        *("automatic", "files", "insertions", "deletions", "incomplete"),
+        *("automatic", "files", "insertions", "deletions", "incomplete", "barrier"),
     ),
 )
 
@@ -32,7 +35,7 @@ def add(db: Connection, workspace: WorkspaceId, checkpoint: Checkpoint) -> None:
     of: tuple[Field, ...] = (sessions.number_of(db, c.session), workspaces.number_of(db, workspace))
     position: tuple[Field, ...] = (c.base_seq, c.seq, c.event, stats_to_bytes(c.stats), c.created_at_ns)
     counts: tuple[Field, ...] = (int(c.automatic), c.files, c.insertions, c.deletions)
-    _TABLE.insert(db, [(number, c.uid, c.id, *of, c.label, c.parent, *position, *counts, missing_to_bytes(c.incomplete))])
+    _TABLE.insert(db, [(number, c.uid, c.id, *of, c.label, c.parent, *position, *counts, missing_to_bytes(c.incomplete), c.barrier)])
     totals.add(db, "checkpoints", 1)
 
 
@@ -40,6 +43,25 @@ def find(db: Connection, session: SessionId, id: CheckpointId) -> Checkpoint | N
     """Returns the session's checkpoint of that id. Raises UnknownSession."""
     found = _of_session(db, session, "AND id = :id", id=id)
     return found[0] if found else None
+
+
+def number_of(db: Connection, session: SessionId, id: CheckpointId) -> int | None:  # noqa: A002
+    """Returns the number of the session's checkpoint of that id: those of all sessions are in order of creation. Raises UnknownSession."""
+    found: tuple[int] | None = db.execute(
+        "SELECT number FROM checkpoints WHERE session = ? AND id = ?", (sessions.number_of(db, session), id)
+    ).fetchone()
+    return found[0] if found is not None else None
+
+
+def first_at(db: Connection, session: SessionId, seq: int) -> Checkpoint | None:
+    """Returns the session's first checkpoint at position `seq` or after it. Raises UnknownSession."""
+    found = _of_session(db, session, "AND seq >= :seq ORDER BY seq, number LIMIT 1", seq=seq)
+    return found[0] if found else None
+
+
+def after(db: Connection, session: SessionId, seq: int) -> list[Checkpoint]:
+    """Returns the session's checkpoints at position `seq` or after it, by position. Raises UnknownSession."""
+    return _of_session(db, session, "AND seq >= :seq ORDER BY seq, number", seq=seq)
 
 
 def with_label(db: Connection, session: SessionId, label: str) -> list[Checkpoint]:
@@ -59,6 +81,20 @@ def of_session(db: Connection, session: SessionId, limit: int | None = None) -> 
     return _of_session(db, session, "ORDER BY number DESC LIMIT :limit", limit=-1 if limit is None else limit)[::-1]
 
 
+def of_line(db: Connection, line: Sequence[tuple[SessionId, int | None]], limit: int | None = None) -> list[Checkpoint]:
+    """Returns the newest `limit` checkpoints (None: all) of these sessions, each up to that number (None: all), in order of creation.
+
+    Raises:
+        UnknownSession: there is no such session.
+    """
+    names = {sessions.number_of(db, session): session for session, _ in line}
+    most = -1 if limit is None else limit
+    part = "SELECT number FROM (SELECT number FROM checkpoints WHERE session = ? AND number <= ? ORDER BY number DESC LIMIT ?)"
+    clause = f"WHERE number IN ({' UNION ALL '.join([part] * len(line))}) ORDER BY number DESC LIMIT ?"
+    fields = [field for number, (_, last) in zip(names, line, strict=True) for field in (number, NEWEST if last is None else last, most)]
+    return _TABLE.select(db, partial(_checkpoint, names), clause, (*fields, most))[::-1]
+
+
 def of_workspace(db: Connection, workspace: WorkspaceId, limit: int | None = None) -> list[Checkpoint]:
     """Returns the newest `limit` checkpoints of all sessions of a workspace (None: all), in order of creation.
 
@@ -68,6 +104,11 @@ def of_workspace(db: Connection, workspace: WorkspaceId, limit: int | None = Non
     read = partial(_checkpoint, sessions.ids_of(db, workspace))
     fields = (workspaces.number_of(db, workspace), -1 if limit is None else limit)
     return _TABLE.select(db, read, "WHERE workspace = ? ORDER BY number DESC LIMIT ?", fields)[::-1]
+
+
+def of_barrier(db: Connection, workspace: WorkspaceId, barrier: BarrierId) -> list[Checkpoint]:
+    """Returns a barrier's checkpoints, one a session, in order of creation."""
+    return _TABLE.select(db, partial(_checkpoint, sessions.ids_of(db, workspace)), "WHERE barrier = ? ORDER BY number", (barrier,))
 
 
 def count(db: Connection) -> int:
@@ -100,6 +141,7 @@ def _checkpoint(
     insertions: int,
     deletions: int,
     incomplete: bytes | None,
+    barrier: str | None,
 ) -> Checkpoint:
     return Checkpoint(
         uid=uid,
@@ -117,4 +159,5 @@ def _checkpoint(
         insertions=insertions,
         deletions=deletions,
         incomplete=missing_of(incomplete),
+        barrier=BarrierId(barrier) if barrier is not None else None,
     )

@@ -31,11 +31,11 @@ def append(db: Connection, workspace: WorkspaceId, rows: Sequence[Row]) -> None:
     totals.add(db, "rows", len(rows))
 
 
-def of_paths(db: Connection, workspace: WorkspaceId, paths: Iterable[RelPath], until: int | None = None) -> list[Row]:
-    """Returns the histories of these paths, up to and with position `until` (None: complete), by `seq`."""
+def of_paths(db: Connection, workspace: WorkspaceId, paths: Iterable[RelPath], until: int | None = None, after: int = -1) -> list[Row]:
+    """Returns the histories of these paths, after position `after`, up to and with `until` (None: the end), by `seq`."""
     number = number_of(db, workspace)
-    bound = "" if until is None else " AND seq <= ?"
-    last = () if until is None else (until,)
+    bound = " AND seq > ?" if until is None else " AND seq > ? AND seq <= ?"
+    last = (after,) if until is None else (after, until)
     rows: list[Row] = []
     for part, marks in in_parts(path_to_bytes(path) for path in set(paths)):
         rows += _EDITS.select(db, _row, f"WHERE workspace = ? AND seq IN ({_seqs(marks)}{bound})", (number, number, *part, *last))
@@ -48,6 +48,21 @@ def since(db: Connection, workspace: WorkspaceId, seq: int, until: int | None = 
     if until is None:
         return _EDITS.select(db, _row, "WHERE workspace = ? AND seq > ? ORDER BY seq", (number, seq))
     return _EDITS.select(db, _row, "WHERE workspace = ? AND seq > ? AND seq <= ? ORDER BY seq", (number, seq, until))
+
+
+def paths_after(db: Connection, workspace: WorkspaceId, seq: int, limit: int) -> list[tuple[int, RelPath]]:
+    """Returns position and path of the first `limit` rows after position `seq`, in order: to choose those that are read whole."""
+    query = "SELECT seq, path FROM edits WHERE workspace = ? AND seq > ? ORDER BY seq LIMIT ?"
+    return [(found, path_of(path)) for found, path in db.execute(query, (number_of(db, workspace), seq, limit))]
+
+
+def at(db: Connection, workspace: WorkspaceId, seqs: Iterable[int]) -> list[Row]:
+    """Returns the rows at these positions, in order; where none is, it is left out."""
+    number = number_of(db, workspace)
+    rows: list[Row] = []
+    for part, marks in in_parts(sorted(set(seqs))):
+        rows += _EDITS.select(db, _row, f"WHERE workspace = ? AND seq IN ({marks}) ORDER BY seq", (number, *part))
+    return rows
 
 
 def newest(db: Connection, workspace: WorkspaceId, path: RelPath | None, limit: int | None) -> list[Row]:
@@ -65,6 +80,13 @@ def back_from(db: Connection, workspace: WorkspaceId, path: RelPath, seq: int, l
         return _EDITS.select(db, _row, "WHERE workspace = ? AND seq < ? ORDER BY seq DESC LIMIT ?", (number, seq, limit))
     clause = f"WHERE workspace = :workspace AND seq < :seq AND seq IN ({_SEQS_BELOW}) ORDER BY seq DESC LIMIT :limit"
     return _EDITS.select(db, _row, clause, {"workspace": number, "seq": seq, "limit": limit, **_below(path)})
+
+
+def newest_of(db: Connection, workspace: WorkspaceId, path: RelPath, until: int, limit: int) -> list[int]:
+    """Returns the positions of the newest `limit` rows of one path up to position `until`, oldest first."""
+    clause = "SELECT seq FROM edits WHERE workspace = ? AND path = ? AND seq <= ? ORDER BY seq DESC LIMIT ?"
+    found = db.execute(clause, (number_of(db, workspace), path_to_bytes(path), until, limit))
+    return [seq for (seq,) in found][::-1]
 
 
 def last_deletion(db: Connection, workspace: WorkspaceId, path: RelPath) -> Row | None:
@@ -124,16 +146,6 @@ def toggles_of_paths(db: Connection, workspace: WorkspaceId, paths: Iterable[Rel
     for part, marks in in_parts(path_to_bytes(path) for path in set(paths)):
         toggles += _TOGGLES.select(db, _toggle, f"WHERE workspace = ? AND row IN ({_seqs(marks)})", (number, number, *part))
     return sorted(toggles, key=lambda toggle: (toggle.at, toggle.row))
-
-
-def paths_toggled_since(db: Connection, workspace: WorkspaceId, seq: int) -> set[RelPath]:
-    """Returns the paths of rows that an operation after position `seq` switched off or on."""
-    number = number_of(db, workspace)
-    rows = {toggle.row for toggle in _TOGGLES.select(db, _toggle, "WHERE workspace = ? AND at > ?", (number, seq))}
-    paths: set[RelPath] = set()
-    for part, marks in in_parts(rows):
-        paths.update(row.path for row in _EDITS.select(db, _row, f"WHERE workspace = ? AND seq IN ({marks})", (number, *part)))
-    return paths
 
 
 def toggles_since(db: Connection, workspace: WorkspaceId, seq: int) -> list[Toggle]:

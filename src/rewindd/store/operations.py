@@ -6,7 +6,7 @@ from dataclasses import replace
 from rewindd.errors import StoreCorrupt
 from rewindd.model.ids import CheckpointId, OperationId, PlanId, SessionId, WorkspaceId
 from rewindd.model.log import OperationKind, OperationStatus, Scope
-from rewindd.model.operation import Operation, Step
+from rewindd.model.operation import Move, Operation, Step
 from rewindd.store.codec import (
     head_of,
     head_to_bytes,
@@ -35,17 +35,24 @@ _TABLE = Records(
     ),
 )
 _STEPS = Records("steps", ("operation", "number"), ("path", "expect", "target", "signature", "switched"))
+_MOVES = Records("operation_heads", ("operation", "session"), ("from_head", "from_stats", "to_head", "to_stats"))
 
 
-def begin(db: Connection, operation: Operation, steps: Sequence[Step]) -> None:
-    """Records an operation and its steps, in the order in which they are to be done."""
+def begin(db: Connection, operation: Operation, steps: Sequence[Step], moves: Sequence[Move] = ()) -> None:
+    """Records an operation, its steps in the order in which they are to be done, and where it takes other sessions."""
     _TABLE.insert(db, [_fields(operation)])
+    _MOVES.insert(db, (_move_fields(operation.id, move) for move in moves))
     _STEPS.insert(db, (_step_fields(operation.id, number, step) for number, step in enumerate(steps)))
 
 
 def steps(db: Connection, id: OperationId) -> list[Step]:  # noqa: A002 - the word of the domain
     """Returns the operation's steps, in their order; none once they were dropped."""
     return _STEPS.select(db, _step, "WHERE operation = ? ORDER BY number", (id,))
+
+
+def moves(db: Connection, id: OperationId) -> list[Move]:  # noqa: A002
+    """Returns where the operation takes sessions other than its own, by session."""
+    return _MOVES.select(db, _move, "WHERE operation = ? ORDER BY session", (id,))
 
 
 def find(db: Connection, id: OperationId) -> Operation | None:  # noqa: A002
@@ -84,8 +91,9 @@ def unfinished(db: Connection) -> list[Operation]:
 
 
 def of_session(db: Connection, session: SessionId) -> list[Operation]:
-    """Returns the session's operations, by their position in the log."""
-    return _TABLE.select(db, _operation, "WHERE session = ? ORDER BY at, number", (session,))
+    """Returns the session's operations, and those of others that are about it too, by their position in the log."""
+    clause = "WHERE session = :session OR id IN (SELECT operation FROM operation_heads WHERE session = :session) ORDER BY at, number"
+    return _TABLE.select(db, _operation, clause, {"session": session})
 
 
 def drop_steps(db: Connection, id: OperationId) -> None:  # noqa: A002
@@ -104,6 +112,21 @@ def _fields(operation: Operation) -> tuple[Field, ...]:
         stats_to_bytes(o.to_stats),
     )
     return (*named, *about, *stood, o.plan, o.key, o.created_at_ns)
+
+
+def _move_fields(operation: OperationId, move: Move) -> tuple[Field, ...]:
+    stood = head_to_bytes(move.from_head), stats_to_bytes(move.from_stats)
+    return (operation, move.session, *stood, head_to_bytes(move.to_head), stats_to_bytes(move.to_stats))
+
+
+def _move(operation: str, session: str, from_head: bytes, from_stats: bytes, to_head: bytes, to_stats: bytes) -> Move:
+    return Move(
+        session=SessionId(session),
+        from_head=head_of(from_head),
+        from_stats=stats_of(from_stats),
+        to_head=head_of(to_head),
+        to_stats=stats_of(to_stats),
+    )
 
 
 def _step_fields(operation: OperationId, number: int, step: Step) -> tuple[Field, ...]:

@@ -16,7 +16,7 @@ _TABLES = (
         replaced INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
     """CREATE TABLE sessions (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL REFERENCES workspaces (id),
-        agent TEXT NOT NULL, parent TEXT, capture TEXT NOT NULL, attribution TEXT NOT NULL, imported INTEGER NOT NULL,
+        agent TEXT NOT NULL, parent TEXT, origin TEXT, capture TEXT NOT NULL, attribution TEXT NOT NULL, imported INTEGER NOT NULL,
         start_seq INTEGER NOT NULL, opened_at_ns INTEGER NOT NULL, last_seen_at_ns INTEGER NOT NULL, closed_at_ns INTEGER,
         head BLOB NOT NULL, stats BLOB NOT NULL, checksum INTEGER NOT NULL)""",
     "CREATE INDEX sessions_of_workspace ON sessions (workspace)",
@@ -48,6 +48,13 @@ _TABLES = (
         workspace INTEGER NOT NULL REFERENCES workspaces (number), path BLOB NOT NULL, session TEXT NOT NULL,
         bracket TEXT NOT NULL, at_ns INTEGER NOT NULL, deep INTEGER NOT NULL, checksum INTEGER NOT NULL,
         PRIMARY KEY (workspace, path, session, bracket)) WITHOUT ROWID""",
+    """CREATE TABLE stakes (
+        workspace INTEGER NOT NULL REFERENCES workspaces (number), session INTEGER NOT NULL REFERENCES sessions (number),
+        path BLOB NOT NULL, since INTEGER NOT NULL, deep INTEGER NOT NULL, checksum INTEGER NOT NULL,
+        PRIMARY KEY (workspace, session, path)) WITHOUT ROWID""",
+    """CREATE TABLE cursors (
+        workspace INTEGER NOT NULL REFERENCES workspaces (number), session INTEGER NOT NULL REFERENCES sessions (number),
+        seq INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (workspace, session)) WITHOUT ROWID""",
     # `body` last: walking the chain must not read through long texts (https://www.sqlite.org/fileformat2.html#record_format).
     """CREATE TABLE events (
         id INTEGER PRIMARY KEY, session INTEGER NOT NULL REFERENCES sessions (number), parent INTEGER, depth INTEGER NOT NULL,
@@ -56,11 +63,19 @@ _TABLES = (
         number INTEGER PRIMARY KEY, uid TEXT NOT NULL, id TEXT NOT NULL, session INTEGER NOT NULL REFERENCES sessions (number),
         workspace INTEGER NOT NULL REFERENCES workspaces (number), label TEXT, parent TEXT, base_seq INTEGER NOT NULL,
         seq INTEGER NOT NULL, event INTEGER, stats BLOB NOT NULL, created_at_ns INTEGER NOT NULL, automatic INTEGER NOT NULL,
-        files INTEGER NOT NULL, insertions INTEGER NOT NULL, deletions INTEGER NOT NULL, incomplete BLOB, checksum INTEGER NOT NULL,
+        files INTEGER NOT NULL, insertions INTEGER NOT NULL, deletions INTEGER NOT NULL, incomplete BLOB, barrier TEXT,
+        checksum INTEGER NOT NULL,
         UNIQUE (session, id))""",
     "CREATE INDEX checkpoints_of_session ON checkpoints (session)",
+    "CREATE INDEX checkpoints_by_position ON checkpoints (session, seq)",
     "CREATE INDEX checkpoints_of_workspace ON checkpoints (workspace)",
     "CREATE INDEX checkpoints_of_label ON checkpoints (session, label) WHERE label IS NOT NULL",
+    "CREATE INDEX checkpoints_of_barrier ON checkpoints (barrier) WHERE barrier IS NOT NULL",
+    # Its members are the checkpoints that name it; `members` says how many there must be, or it is not whole any more.
+    """CREATE TABLE barriers (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL REFERENCES workspaces (id), label TEXT,
+        seq INTEGER NOT NULL, created_at_ns INTEGER NOT NULL, incomplete BLOB, members INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
+    "CREATE INDEX barriers_of_workspace ON barriers (workspace, label)",
     """CREATE TABLE operations (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL REFERENCES workspaces (id),
         session TEXT NOT NULL REFERENCES sessions (id), kind TEXT NOT NULL, scope TEXT NOT NULL, status TEXT NOT NULL,
@@ -69,6 +84,10 @@ _TABLES = (
         checksum INTEGER NOT NULL)""",
     "CREATE INDEX operations_of_session ON operations (session, at)",
     "CREATE INDEX operations_unfinished ON operations (status) WHERE status IN ('applying', 'rolling-back', 'applied')",
+    """CREATE TABLE operation_heads (
+        operation TEXT NOT NULL, session TEXT NOT NULL, from_head BLOB NOT NULL, from_stats BLOB NOT NULL, to_head BLOB NOT NULL,
+        to_stats BLOB NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (operation, session)) WITHOUT ROWID""",
+    "CREATE INDEX operation_heads_of_session ON operation_heads (session)",
     """CREATE TABLE steps (
         operation TEXT NOT NULL, number INTEGER NOT NULL, path BLOB NOT NULL, expect BLOB NOT NULL, target BLOB NOT NULL,
         signature BLOB, switched BLOB NOT NULL, checksum INTEGER NOT NULL,

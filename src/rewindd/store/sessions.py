@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from rewindd.errors import UnknownSession
 from rewindd.model.conversation import Stats
-from rewindd.model.ids import SessionId, WorkspaceId
+from rewindd.model.ids import CheckpointId, SessionId, WorkspaceId
 from rewindd.model.session import Attribution, Capture, Head, Session
 from rewindd.store.codec import head_of, head_to_bytes, stats_of, stats_to_bytes
 from rewindd.store.records import Field, Records
@@ -14,7 +14,7 @@ _TABLE = Records(
     "sessions",
     ("number",),
     (
-        *("id", "workspace", "agent", "parent", "capture", "attribution", "imported"),
+        *("id", "workspace", "agent", "parent", "origin", "capture", "attribution", "imported"),
         *("start_seq", "opened_at_ns", "last_seen_at_ns", "closed_at_ns", "head", "stats"),
     ),
 )
@@ -53,10 +53,14 @@ def close(db: Connection, id: SessionId, at_ns: int) -> None:  # noqa: A002
     _rewrite(db, replace(_one(db, id), closed_at_ns=at_ns))
 
 
-def reopen(db: Connection, session: Session) -> None:
-    """Makes it an open session again, with the capture and attribution that `session` has. Raises UnknownSession."""
-    known = _one(db, session.id)
-    _rewrite(db, replace(known, closed_at_ns=None, capture=session.capture, attribution=session.attribution))
+def reopen(db: Connection, session: Session) -> Session:
+    """Makes it an open session again, with the capture and attribution that `session` has; returns it as it is. Raises UnknownSession.
+
+    Where it stands is not `session`'s word: it may have moved since that was read.
+    """
+    again = replace(_one(db, session.id), closed_at_ns=None, capture=session.capture, attribution=session.attribution)
+    _rewrite(db, again)
+    return again
 
 
 def count_open(db: Connection) -> int:
@@ -91,7 +95,7 @@ def _rewrite(db: Connection, session: Session) -> None:
 
 def _row(number: int, session: Session) -> tuple[Field, ...]:
     s = session
-    named: tuple[Field, ...] = (s.id, s.workspace, s.agent, s.parent, s.capture.value, s.attribution.value, int(s.imported))
+    named: tuple[Field, ...] = (s.id, s.workspace, s.agent, s.parent, s.origin, s.capture.value, s.attribution.value, int(s.imported))
     times: tuple[Field, ...] = (s.start_seq, s.opened_at_ns, s.last_seen_at_ns, s.closed_at_ns)
     return (number, *named, *times, head_to_bytes(s.head), stats_to_bytes(s.stats))
 
@@ -102,6 +106,7 @@ def _session(
     workspace: str,
     agent: str,
     parent: str | None,
+    origin: str | None,
     capture: str,
     attribution: str,
     imported: int,
@@ -117,6 +122,7 @@ def _session(
         workspace=WorkspaceId(workspace),
         agent=agent,
         parent=SessionId(parent) if parent is not None else None,
+        origin=CheckpointId(origin) if origin is not None else None,
         capture=Capture(capture),
         attribution=Attribution(attribution),
         imported=bool(imported),

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from operator import attrgetter
+from typing import NamedTuple, TypeVar
 
 from rewindd import faults
 from rewindd.errors import ShuttingDown, StoreError, StoreIO
@@ -30,6 +31,13 @@ BULK_WAIT_S = 0.25
 
 _log = logging.getLogger(__name__)
 _Answer = Callable[[], None]
+
+
+class Longest(NamedTuple):
+    """How long a function took, and its name."""
+
+    seconds: float
+    function: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,8 @@ class StoreThread:
         self._small: deque[_Job] = deque()
         self._bulk: deque[_Job] = deque()
         self._closed = False
+        #: The function that kept all others waiting longest, its commit left out.
+        self.longest = Longest(0.0, "-")
         opened: Future[None] = Future()
         self._thread = threading.Thread(target=self._live, args=(directory, opened), name="rewindd-store")
         self._thread.start()
@@ -90,7 +100,11 @@ class StoreThread:
         future: Future[T] = Future()
 
         def run(db: Connection) -> _Answer:
-            return partial(future.set_result, fn(db))
+            began_s = time.perf_counter()
+            try:
+                return partial(future.set_result, fn(db))
+            finally:
+                self.longest = max(self.longest, Longest(time.perf_counter() - began_s, _name(fn)), key=attrgetter("seconds"))
 
         def fail(error: BaseException) -> None:
             if not future.done():
@@ -104,6 +118,10 @@ class StoreThread:
                 return future
         future.set_exception(ShuttingDown("the store is closed; ask the daemon that runs next"))
         return future
+
+    def waiting(self) -> tuple[int, int]:
+        """Returns how many small functions wait, and how many bulk ones."""
+        return len(self._small), len(self._bulk)
 
     def close(self) -> None:
         """Runs what was submitted, then closes the connection and ends the thread. May be called twice."""
@@ -242,6 +260,13 @@ def _run(db: Connection, job: _Job) -> _Answer:
         raise _Lost(StoreIO("SQLite rolled the transaction back"))
     db.execute("RELEASE job")
     return answer
+
+
+def _name(fn: Callable[..., object]) -> str:
+    """Returns where a function stands: `module.name`."""
+    while isinstance(fn, partial):
+        fn = fn.func
+    return f"{fn.__module__}.{fn.__qualname__}"
 
 
 def _error(exc: BaseException) -> BaseException:

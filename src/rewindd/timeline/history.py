@@ -27,7 +27,10 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Consecutive rows of one owner on one path, joined: from `before` to `after`."""
+    """Consecutive rows of one owner on one path, joined: from `before` to `after`.
+
+    What operations wrote in between counts for nothing where it came to nothing: a rewind and its undo.
+    """
 
     before: Version
     after: Version
@@ -76,10 +79,21 @@ class Timeline:
         self._toggles = {path: dict(sorted(groups.items())) for path, groups in grouped.items()}
         self._live: dict[tuple[int, RelPath], Seqs] = {}
 
+    def with_rows(self, rows: Sequence[Row]) -> "Timeline":
+        """Returns this log with rows that come after all of it."""
+        toggles = [toggle for groups in self._toggles.values() for group in groups.values() for toggle in group]
+        known = [row for of_path in self._rows.values() for row in of_path]
+        return Timeline([*known, *rows], toggles, self._operations, self._index, rows[-1].seq if rows else self.position)
+
     @property
     def paths(self) -> list[RelPath]:
         """The paths that have rows, in order."""
         return sorted(self._rows)
+
+    @property
+    def owners(self) -> frozenset[SessionId]:
+        """The sessions that any of the rows is of, alone or with others."""
+        return frozenset(owner for rows in self._rows.values() for row in rows for owner in row.owner)
 
     def rows(self, path: RelPath) -> Sequence[Row]:
         """Every row of a path, by position."""
@@ -199,9 +213,9 @@ class Timeline:
         wanted, joined, previous = set(seqs), list[list[Row]](), False
         for row in self.rows(path):
             if row.seq not in wanted:
-                previous = False
+                previous = previous and row.source is Source.EFFECT
                 continue
-            if previous and joined[-1][-1].owner == row.owner:
+            if previous and joined[-1][-1].owner == row.owner and joined[-1][-1].after == row.before:
                 joined[-1].append(row)
             else:
                 joined.append([row])

@@ -4,6 +4,8 @@ Pure and bounded: what two versions share at both ends is cut off first; where t
 it counts and shows as replaced whole. The diff is then longer than it need be, and still right.
 """
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 #: Lines of one side times lines of the other, up to which the middle is compared: 4,000 by 4,000 take some 15 ms, whatever they are.
@@ -12,6 +14,8 @@ MAX_COMPARED = 16_000_000
 BINARY_PROBE_BYTES = 8000
 CONTEXT_LINES = 3
 
+#: Lines that stay: where they are in the one, and in the other, and how many.
+Block = tuple[int, int, int]
 #: An edit as difflib writes it: (tag, i1, i2, j1, j2).
 Opcode = tuple[str, int, int, int, int]
 
@@ -44,8 +48,87 @@ def unified(before: bytes | None, after: bytes | None, before_name: str, after_n
     return f"--- {names[0]}\n+++ {names[1]}\n{''.join(lines)}" if lines else ""
 
 
+def count_of(content: bytes) -> int:
+    """Returns how many lines a content has; a last one without a line feed is one too."""
+    return _line_count(content)
+
+
+def stays(before: bytes, after: bytes) -> tuple[list[Block], int]:
+    """Returns the lines that stay, in order; and how much was compared, in lines of one side times lines of the other.
+
+    What is too large to compare line by line is taken apart at the lines that each side has once, and compared between them.
+    """
+    start, rest = _ends(before, after)
+    old, new = before[start : len(before) - rest], after[start : len(after) - rest]
+    above, below = before.count(b"\n", 0, start), _line_count(before[len(before) - rest :])
+    a, b = _lines(old), _lines(new)
+    pairs, compared = _kept(a, b)
+    blocks: list[Block] = [(0, 0, above)] if above else []
+    for i, j in pairs:
+        last = blocks[-1] if blocks else (0, 0, 0)
+        if (last[0] + last[2], last[1] + last[2]) == (i + above, j + above) and blocks:
+            blocks[-1] = (last[0], last[1], last[2] + 1)
+        else:
+            blocks.append((i + above, j + above, 1))
+    return [*blocks, *([(above + len(a), above + len(b), below)] if below else [])], compared
+
+
+def _kept(a: Sequence[bytes], b: Sequence[bytes]) -> tuple[list[tuple[int, int]], int]:
+    parts = [(0, len(a), 0, len(b))] if len(a) * len(b) <= MAX_COMPARED else _between(_anchors(a, b), len(a), len(b))
+    found: list[tuple[int, int]] = []
+    compared = 0
+    for i1, i2, j1, j2 in parts:
+        size = (i2 - i1) * (j2 - j1)
+        if compared + size <= MAX_COMPARED:
+            compared += size
+            found += [(i + i1, j + j1) for i, j in _pairs(a[i1:i2], b[j1:j2])] if size else []
+        if j2 < len(b):
+            found.append((i2, j2))  # the anchor
+    return found, compared
+
+
+def _anchors(a: Sequence[bytes], b: Sequence[bytes]) -> list[tuple[int, int]]:
+    """Returns the lines that both sides have once, as positions in both: the longest row of them that is in order in both.
+
+    As patience diff finds them (Bram Cohen), by patience sorting.
+    """
+    once = {line for line, times in Counter(b).items() if times == 1}
+    place = {line: n for n, line in enumerate(b) if line in once}
+    times = Counter(a)
+    pairs = [(n, place[line]) for n, line in enumerate(a) if line in place and times[line] == 1]
+    tops: list[int] = []
+    ends: list[int] = []
+    before: list[int] = []
+    for n, (_, at) in enumerate(pairs):
+        pile = bisect_left(tops, at)
+        before.append(ends[pile - 1] if pile else -1)
+        tops[pile : pile + 1], ends[pile : pile + 1] = [at], [n]
+    found: list[tuple[int, int]] = []
+    last = ends[-1] if ends else -1
+    while last >= 0:
+        found.append(pairs[last])
+        last = before[last]
+    return found[::-1]
+
+
+def _between(anchors: Sequence[tuple[int, int]], a: int, b: int) -> list[tuple[int, int, int, int]]:
+    """Returns the stretches before, between and after anchors; each but the last ends at its anchor."""
+    i, j = 0, 0
+    parts: list[tuple[int, int, int, int]] = []
+    for at, to in anchors:
+        parts.append((i, at, j, to))
+        i, j = at + 1, to + 1
+    return [*parts, (i, a, j, b)]
+
+
 def _middles(before: bytes, after: bytes) -> tuple[bytes, bytes]:
     """Returns both without the whole lines that they share at both ends: splitting these would be most of the work."""
+    start, rest = _ends(before, after)
+    return before[start : len(before) - rest], after[start : len(after) - rest]
+
+
+def _ends(before: bytes, after: bytes) -> tuple[int, int]:
+    """Returns the bytes of the whole lines that two contents share at their beginning, and then at their end."""
     shorter = min(len(before), len(after))
     same = _most(shorter, lambda low, high: before[low:high] == after[low:high])
     start = before.rfind(b"\n", 0, same) + 1
@@ -53,8 +136,7 @@ def _middles(before: bytes, after: bytes) -> tuple[bytes, bytes]:
     first, second = len(old), len(new)
     same = _most(shorter - start, lambda low, high: old[first - high : first - low] == new[second - high : second - low])
     line = old.find(b"\n", first - same)
-    whole = first - line - 1 if line >= 0 else 0
-    return old[: first - whole], new[: second - whole]
+    return start, first - line - 1 if line >= 0 else 0
 
 
 def _most(limit: int, is_same: Callable[[int, int], bool]) -> int:

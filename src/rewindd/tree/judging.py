@@ -93,3 +93,11 @@ def _is_ruled(sight: Sight, path: RelPath) -> bool:
     """True for a path that rules are about: it is known because all of its directory is, and nobody named it."""
     above = sight.index.get(path.parent)
     return above is not None and (above.covered is not None or path in sight.left_out) and not sight.limits.is_named(path)
+
+
+def is_another(seen: Look, known: IndexEntry) -> bool:
+    """True where a directory came, went, or is another one than it was: what is known below must be looked at."""
+    is_directory = isinstance(seen.version, Directory)
+    if is_directory != isinstance(known.version, Directory):
+        return True
+    return is_directory and known.signature is not None and seen.signature is not None and seen.signature.inode != known.signature.inode

@@ -16,13 +16,13 @@ from rewindd.model.index import Index, LeftOut
 from rewindd.model.log import IndexEntry
 from rewindd.model.versions import ABSENT, Absent, Directory, File
 from rewindd.paths import ROOT, RelPath
-from rewindd.tree.judging import known_below, left_with, returned, stays_out, still_there
+from rewindd.tree.judging import is_another, known_below, left_with, returned, stays_out, still_there
 from rewindd.tree.listing import Name, list_directory
 from rewindd.tree.look import ATTEMPTS, CHANGING, SMALL_BYTES, Hasher, Look, Sink, Unseen, is_as_known
 from rewindd.tree.observation import New, Observation, Wanted
 from rewindd.tree.root import Root
 from rewindd.tree.rules.book import RULE_FILES
-from rewindd.tree.sight import Limits, RuleSet, Sight
+from rewindd.tree.sight import DEFERRED, Limits, RuleSet, Sight
 from rewindd.tree.survey import look_inside
 from rewindd.tree.whereabouts import Whereabouts
 
@@ -74,7 +74,7 @@ class _Observer:
         if not wanted.is_everything:
             self._look_through(self._other_names(), everything=False)
         self._look_again_where_moved()
-        if self._found.unseen or self._found.left or self._unsure:
+        if self._found.unseen or self._found.left or self._found.deferred or self._unsure:
             self._distrust()
         return self._found
 
@@ -168,7 +168,7 @@ class _Observer:
                     continue
                 if isinstance(seen.version, Directory) and (known.rest_absent_since is not None or is_unlisted):
                     relist.append((seen.path, known.rest_absent_since))
-                if not everything and _is_another(seen, known):
+                if not everything and is_another(seen, known):
                     more += self._index.below(seen.path)
             changed_rules = [seen.path for seen in self._found.changed if seen.path.name in RULE_FILES]
             if changed_rules:
@@ -210,12 +210,14 @@ class _Observer:
 
     def _look(self, path: RelPath, known: IndexEntry | None) -> Look | Unseen:
         self._whereabouts.note(path.parent)
-        keep_bytes = min(SMALL_BYTES, self._room_bytes)
-        seen = look_inside(self._root, path, known, self._sink, keep_bytes, self._limits.refuse(path, known))
-        if isinstance(seen, Look) and seen.content is not None:
-            self._room_bytes = max(0, self._room_bytes - len(seen.content))
-        if isinstance(seen, Look) and isinstance(seen.version, File):
-            self._limits.took(known, seen.version)
+        keep_bytes, refuse = min(SMALL_BYTES, self._room_bytes), self._limits.refuse(path, known)
+        seen = look_inside(self._root, path, self._sight.ahead.get(path, known), self._sink, keep_bytes, refuse)
+        if isinstance(seen, Unseen):
+            self._found.deferred |= {path} if seen.reason == DEFERRED else set()
+            return seen
+        self._room_bytes = max(0, self._room_bytes - len(seen.content or b""))
+        if isinstance(seen.version, File):
+            self._limits.took(known, seen.version, is_read=seen.content is not None)
         return seen
 
     def _other_names(self) -> Iterator[tuple[RelPath, list[IndexEntry]]]:
@@ -287,9 +289,8 @@ class _Observer:
         else:
             self._sight.arm(directory)
         names = list_directory(self._root, directory, self._index)
-        if isinstance(names, Unseen):
-            self._found.unseen.append(names)
         if names is None or isinstance(names, Unseen):
+            self._found.unseen += [names] if names is not None else []
             return []
         self._found.listed.add(directory)
         left = self._left_out.inside(directory)
@@ -325,6 +326,8 @@ class _Observer:
         """Enters a new name; returns whether it is a directory, to be listed."""
         seen = self._look(path, None)
         if isinstance(seen, Unseen):
+            if seen.reason == DEFERRED and since is not None:
+                return False  # absent until it is looked at
             if not seen.is_limit:
                 self._found.unseen.append(seen)
             elif self._left_out.get(path) != seen.reason:
@@ -380,7 +383,7 @@ class _Observer:
 
     def _distrust(self) -> None:
         """Makes the signature of a directory with something unseen in it prove nothing, so that the next observation lists it again."""
-        doubted = [*(seen.path for seen in self._found.unseen), *self._found.left]
+        doubted = [*(seen.path for seen in self._found.unseen), *self._found.left, *self._found.deferred]
         unsure = {path.parent for path in doubted} | set(doubted) | self._unsure
         self._found.changed = [
             replace(seen, signature=replace(seen.signature, racy=True)) if seen.path in unsure and seen.signature else seen
@@ -390,11 +393,3 @@ class _Observer:
             replace(seen, signature=replace(seen.signature, racy=True)) if seen.path in unsure and seen.signature else seen
             for seen in self._found.new
         ]
-
-
-def _is_another(seen: Look, known: IndexEntry) -> bool:
-    """True where a directory came, went, or is another one than it was: what is known below must be looked at."""
-    is_directory = isinstance(seen.version, Directory)
-    if is_directory != isinstance(known.version, Directory):
-        return True
-    return is_directory and known.signature is not None and seen.signature is not None and seen.signature.inode != known.signature.inode

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rewindd.model.capture import CaptureSettings, binary
 from rewindd.model.index import Index, LeftOut
@@ -15,6 +15,35 @@ from rewindd.tree.rules.book import Rules
 
 #: How the reasons of limits begin: what one of them leaves out is judged again at every look.
 LIMIT = "limit: "
+
+
+#: Why a content was not read: it is more than one look may read, and is read beforehand.
+DEFERRED = "not read yet"
+
+
+class Allowance(NamedTuple):
+    """How much one look may read: contents, and bytes of them in all."""
+
+    files: int
+    bytes: int
+
+
+class Budget:
+    """What one look has read of its allowance. Without one everything may be read."""
+
+    def __init__(self, allowance: Allowance | None) -> None:
+        self._allowance, self._files, self._bytes = allowance, 0, 0
+
+    def refuse(self, size: int) -> Refusal | None:
+        """Says of a file of so many bytes that it is to be read beforehand."""
+        allowed = self._allowance
+        if allowed is None or (self._files < allowed.files and self._bytes + size <= allowed.bytes):
+            return None
+        return Refusal(DEFERRED, False)
+
+    def took(self, size: int) -> None:
+        """Notes that so many bytes of a file were read."""
+        self._files, self._bytes = self._files + 1, self._bytes + size
 
 
 class RuleSet(Rules, Protocol):
@@ -41,9 +70,19 @@ class Limits:
     """How much is captured: of one file, of the workspace, and of what the store has room for. Used by one observation."""
 
     def __init__(
-        self, settings: CaptureSettings, index: Index, room_bytes: int | None, no_room: str, is_named: Callable[[RelPath], bool]
+        self,
+        settings: CaptureSettings,
+        index: Index,
+        room_bytes: int | None,
+        no_room: str,
+        is_named: Callable[[RelPath], bool],
+        allowance: Allowance | None = None,
     ) -> None:
-        """Takes what may be stored yet (`room_bytes`; None: no bound), why no more, and which paths a session named itself."""
+        """Takes what may be stored yet (`room_bytes`; None: no bound), why no more, and which paths a session named itself.
+
+        `allowance`: what may be read before contents are deferred; None: all of it.
+        """
+        self._budget = Budget(allowance)
         self._settings, self.is_named, self._no_room = settings, is_named, no_room
         self._files, self._bytes, self._room_bytes = index.files, index.size_bytes, room_bytes
 
@@ -63,12 +102,14 @@ class Limits:
                     return Refusal(reason, True)
             if self._room_bytes is not None and size > self._room_bytes:
                 return Refusal(self._no_room, False)
-            return None
+            return self._budget.refuse(size)
 
         return judge
 
-    def took(self, known: IndexEntry | None, version: File) -> None:
-        """Notes that a file's content was read: the limits are nearer now."""
+    def took(self, known: IndexEntry | None, version: File, *, is_read: bool = True) -> None:
+        """Notes that a file is captured: the limits are nearer now. `is_read`: its content was read just now."""
+        if is_read:
+            self._budget.took(version.size)
         before = known.version if known is not None and isinstance(known.version, File) else None
         self._files += before is None
         self._bytes += version.size - (before.size if before is not None else 0)
@@ -117,6 +158,7 @@ class Sight:
         text_before: the content of a changed rule file as the index has it; None where it had none.
         skip: paths that are not to be looked at.
         counted: paths that are known to be there and were never looked at: they are first seen.
+        ahead: what was read beforehand, as the index would have it: where the signature is still so, it is not read again.
         leave: says why a path that changed is left as it was last known; None: it is not left.
     """
 
@@ -130,5 +172,6 @@ class Sight:
     text_before: Callable[[RelPath], bytes | None]
     skip: Set[RelPath] = field(default_factory=frozenset)
     counted: Container[RelPath] = ()
+    ahead: Mapping[RelPath, IndexEntry] = field(default_factory=dict)
     leave: Callable[[RelPath], str | None] | None = None
     is_watched: bool = True

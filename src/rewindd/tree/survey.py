@@ -41,7 +41,7 @@ def survey(
         OutsideWorkspace: a parent of `directory` is a symlink.
         StoreError: the sink's.
     """
-    first = look(root, directory, index.get(directory), sink)
+    first = look(root, directory, index.get(directory), sink, refuse=refuse)
     yield first
     level = [directory] if isinstance(first, Look) and isinstance(first.version, Directory) else []
     while level:

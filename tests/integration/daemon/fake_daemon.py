@@ -13,8 +13,9 @@ from rewindd import errors, faults
 from rewindd.daemon.start import run
 from rewindd.model.capture import CaptureSettings
 from rewindd.protocol import requests, wire
-from rewindd.protocol.replies import Chunk, Pong, Stopping
+from rewindd.protocol.replies import Chunk, ConfigInfo, Pong, Stopping
 from rewindd.protocol.wire import Progress
+from rewindd.service.meter import Meter
 
 
 class FakeService:
@@ -31,13 +32,30 @@ class FakeService:
             return wire.encode_reply(await self._do(word, float(number or 0), report))
         return wire.encode_reply(Pong(pid=os.getpid()))
 
+    def riding(self, request: requests.Request) -> bytes | None:
+        return None
+
+    def end_waiting(self) -> None:
+        return
+
     def is_needed(self) -> bool:
         return False
+
+    def active_sessions(self) -> int:
+        return 0
+
+    def retune(self, capture: CaptureSettings, told: ConfigInfo) -> None:
+        del capture, told
+
+    async def exposition(self) -> str:
+        return "up 1\n"
 
     async def _do(self, word: str, number: float, report: Callable[[Progress], None]) -> Chunk:
         if word == "sleep":
             report(Progress(done=1, total=2, what="sleeping"))
             await anyio.sleep(number)
+        elif word == "hang":
+            _hang()
         elif word == "bug":
             raise RuntimeError("a secret of the daemon")
         elif word == "moved":
@@ -55,9 +73,15 @@ class FakeService:
         return Chunk(data=word.encode(), size=0)
 
 
+def _hang() -> None:
+    """Blocks the event loop, in a system call, for good."""
+    print("hanging", file=sys.stderr, flush=True)
+    os.read(os.pipe()[0], 1)
+
+
 @asynccontextmanager
 async def running(
-    *, data_dir: str, socket: str, runtime_dir: str, on_stop: Callable[[], None], capture: CaptureSettings
+    *, data_dir: str, socket: str, runtime_dir: str, on_stop: Callable[[], None], capture: CaptureSettings, meter: Meter
 ) -> AsyncIterator[FakeService]:
     if Path(data_dir, "refuse").exists():
         raise errors.StoreCorrupt("row 5 of edits does not have its checksum; restore a backup")

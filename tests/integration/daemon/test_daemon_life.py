@@ -36,8 +36,8 @@ def listener(path: str) -> socket.socket:
     return found
 
 
-def activate(daemons: "Daemons", handed: socket.socket, path: str) -> "Daemon":
-    command = [sys.executable, "-c", HAND_OVER, str(handed.fileno()), sys.executable, str(FAKE), "--socket", path]
+def activate(daemons: "Daemons", handed: socket.socket, path: str, *arguments: str) -> "Daemon":
+    command = [sys.executable, "-c", HAND_OVER, str(handed.fileno()), sys.executable, str(FAKE), "--socket", path, *arguments]
     return daemons.start_command([*command, "--data-dir", str(daemons.data_dir)], path, daemons.data_dir, pass_fds=(handed.fileno(),))
 
 
@@ -271,7 +271,7 @@ def test_reload(daemons: "Daemons") -> None:
     daemon.wait_until("id='still at info'")
     file.write_text("[daemon]\nlog_level = 'debug'\n")
     daemon.process.send_signal(signal.SIGHUP)
-    daemon.wait_until("read ")
+    daemon.wait_until("changed: daemon.log_level")
     client.send_raw(b"x", b"y")
     assert client.ping()
     assert "dropped: 3 frames" in daemon.text()
@@ -297,6 +297,22 @@ def test_a_store_that_cannot_be_opened(daemons: "Daemons") -> None:
     assert not Path(daemons.socket).exists()
 
 
+def test_a_socket_that_was_replaced(daemons: "Daemons") -> None:
+    """A daemon that nobody can reach any more ends in order, lets go of the data, and leaves the other's socket alone."""
+    daemon = daemons.up()
+    Path(daemon.socket).unlink()
+    with listener(daemon.socket) as other:
+        assert daemon.process.wait(20) == 0
+        assert "another's now" in daemon.text()
+        assert Path(daemon.socket).stat().st_ino
+        client = daemons.start_client()
+        number = client.send(requests.Ping())
+        successor = activate(daemons, other, daemons.socket)
+        head, _ = client.receive()
+        assert (head.id, head.ok) == (number, True)
+        successor.stop()
+
+
 def test_idle_end(daemons: "Daemons") -> None:
     """A daemon that a client started ends by itself after its idle time; any other stays."""
     file = daemons.directory / "c.toml"
@@ -315,20 +331,62 @@ def test_idle_end(daemons: "Daemons") -> None:
     assert stays.process.poll() is None
 
 
-def test_words_to_the_service_manager(daemons: "Daemons") -> None:
-    """READY comes when requests are answered, STOPPING when the end begins; children cannot speak in the daemon's name."""
+@pytest.mark.parametrize("kind", ["path", "abstract"])
+def test_words_to_the_service_manager(daemons: "Daemons", kind: str) -> None:
+    """READY comes when requests are answered, RELOADING and READY around a reload, STOPPING when the end begins; each in one datagram."""
+    place = str(daemons.directory / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(place if kind == "path" else "\0" + place[1:])
+        manager.settimeout(20)
+        daemon = daemons.start(env={"NOTIFY_SOCKET": place if kind == "path" else "@" + place[1:]})
+        assert manager.recv(1000).startswith(b"READY=1\nSTATUS=answering requests: 0 so far")
+        daemon.process.send_signal(signal.SIGHUP)
+        before_us = time.monotonic_ns() // 1000
+        reloading = dict(line.split(b"=", 1) for line in manager.recv(1000).splitlines())
+        assert reloading[b"RELOADING"] == b"1"
+        assert abs(int(reloading[b"MONOTONIC_USEC"]) - before_us) < 20_000_000
+        assert manager.recv(1000).startswith(b"READY=1\n")
+        daemon.process.send_signal(signal.SIGTERM)
+        assert manager.recv(1000).startswith(b"STOPPING=1\n")
+        assert daemon.process.wait(20) == 0
+
+
+def test_the_watchdog_is_fed(daemons: "Daemons") -> None:
+    """As often as asked, by the process that was meant; children cannot speak in the daemon's name."""
     place = str(daemons.directory / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(place)
         manager.settimeout(20)
-        daemon = daemons.start(env={"NOTIFY_SOCKET": place})
+        daemon = daemons.start(env={"NOTIFY_SOCKET": place, "WATCHDOG_USEC": "100000"})
         assert manager.recv(1000).startswith(b"READY=1\n")
+        for _ in range(3):
+            assert manager.recv(1000).startswith(b"WATCHDOG=1\n")
         client = daemon.client()
         client.do("environment")
-        assert "NOTIFY_SOCKET" not in data_of(client.receive()[1])
-        daemon.process.send_signal(signal.SIGTERM)
-        assert manager.recv(1000).startswith(b"STOPPING=1\n")
-        assert daemon.process.wait(20) == 0
+        assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC"} & {line.partition("=")[0] for line in data_of(client.receive()[1]).splitlines()}
+        assert "op=ping" not in daemon.stop()
+
+
+@pytest.mark.parametrize("trouble", ["configuration", "store", "lock"])
+def test_who_waits_is_told_why_there_is_no_daemon(daemons: "Daemons", trouble: str) -> None:
+    """A daemon that cannot start answers those who wait on the service manager's socket with the reason, and ends with its status."""
+    file = daemons.directory / "c.toml"
+    file.write_text("[daemon]\nidle_exit = 5\n" if trouble == "configuration" else "")
+    if trouble == "lock":
+        daemons.up(socket=str(daemons.directory / "other.sock"))
+    elif trouble == "store":
+        daemons.data_dir.mkdir()
+        (daemons.data_dir / "refuse").touch()
+    status, word = {"configuration": (78, "daemon.idle_exit_s"), "store": (1, "restore a backup"), "lock": (75, "holds the lock")}[trouble]
+    with listener(daemons.socket) as handed:
+        client = daemons.start_client()
+        number = client.send(requests.Ping())
+        daemon = activate(daemons, handed, daemons.socket, "--config", str(file))
+        head, _ = client.receive()
+        assert (head.id, head.ok, (head.error or {})["code"]) == (number, False, "unavailable")
+        assert word in str((head.error or {})["message"])
+        assert ended(daemon)[0] == status
+        assert Path(daemons.socket).exists()
 
 
 def test_descriptors(daemons: "Daemons") -> None:
@@ -357,7 +415,7 @@ def test_nothing_is_imported_late(daemon: "Daemon") -> None:
     client.do("sleep:1.1", progress=True)
     client.do(f"big:{2 << 20}")
     daemon.process.send_signal(signal.SIGHUP)
-    daemon.wait_until("again; data_dir")
+    daemon.wait_until("again; changed: nothing")
     for _ in range(7):
         client.receive()
     client.do("modules")

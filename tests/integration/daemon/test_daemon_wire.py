@@ -230,8 +230,8 @@ def test_one_line_a_request(daemon: "Daemon") -> None:
     client.receive()
     daemon.wait_until("code=head-moved")  # the line follows the reply
     lines = [line for line in daemon.text().splitlines() if "request op=" in line]
-    assert re.search(r"op=ping id='a\\nrequest op=forged' peer_pid=\d+ ms=[\d.]+ outcome=ok code=- ", lines[-2])
-    assert re.search(r"op=session.show id=1 peer_pid=\d+ ms=[\d.]+ outcome=error code=head-moved ", lines[-1])
+    assert re.search(r"op=ping session=- id='a\\nrequest op=forged' peer_pid=\d+ ms=[\d.]+ outcome=ok code=- ", lines[-2])
+    assert re.search(r"op=session.show session='moved' id=1 peer_pid=\d+ ms=[\d.]+ outcome=error code=head-moved ", lines[-1])
 
 
 def test_encoded_by_our_own_codec(daemon: "Daemon") -> None:

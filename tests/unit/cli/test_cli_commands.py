@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from rewindd.cli.commands import record
+from rewindd.errors import HeadMoved
 from rewindd.model.conversation import ToolCallRecord
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol import replies, requests
@@ -127,6 +129,7 @@ def test_snapshot_sends_absolute_paths(daemon: FakeDaemon, run: Rewindctl, tmp_p
     assert said.json == {
         "snapshots": [{"path": "d/f", "kind": "absent", "size": None, "blob": None}],
         "skipped": [{"path": "x", "reason": "special-file"}],
+        "overlaps": [],
     }
     assert (said.status, said.err) == (0, "not captured: x: special-file\n")
 
@@ -143,7 +146,7 @@ def test_save_is_strict_where_it_is_told_to(daemon: FakeDaemon, run: Rewindctl) 
     assert "and 1 more" in said.err
     strict = run("save", "--strict", "--json")
     assert strict.status == 1
-    fields = "id session_id parent_id label created_at is_head automatic files insertions deletions stats incomplete"
+    fields = "id session_id parent_id label created_at is_head automatic files insertions deletions stats incomplete barrier_id"
     assert list(strict.json) == fields.split()
 
 
@@ -244,6 +247,35 @@ def test_log_names_who_changed_what(daemon: FakeDaemon, run: Rewindctl) -> None:
     assert ["bot (s1)" in lines[0], "nobody" in lines[1], "contested: s1, s2" in lines[2]] == [True] * 3
     assert daemon.last == requests.ReadLog(session="s1", path=FsText(Path.cwd()), limit=3)
     assert [entry["seq"] for entry in run("log", "--json").objects("edits")] == [1, 2, 13]
+
+
+def test_blame(daemon: FakeDaemon, run: Rewindctl) -> None:
+    """Now, through any session of the workspace; at a position, in the session's words; one object in JSON, its lines with it."""
+    span = replies.LineSpan(first_line=1, count=2, seq=4, session_id="s1", agent="bot", source="tool", at=NOON, turn=1, prompt="do it")
+    daemon.tell(requests.Blame, replies.Blamed(path=RelPath("a"), position="#9", content=b"x\ny\n", spans=[span]))
+    assert [line.split()[:3] for line in run("blame", "a").out.splitlines()] == [["4", "bot", "(s1)"]] * 2
+    assert daemon.last == requests.Blame(session="s1", path=FsText(Path.cwd() / "a"))
+    run("blame", "a", "@~1")
+    assert daemon.last == requests.Blame(session="s1", path=FsText(Path.cwd() / "a"), position="@~1")
+    shown = run("blame", "a", "--at", "@~1", "--json").json
+    assert list(shown) == ["path", "position", "lines", "spans"]
+    assert (shown["position"], shown["lines"]) == ("#9", ["x", "y"])
+    assert (run("blame", "a", "@", "--at", "@").status, run("blame", "").status) == (2, 2)
+    daemon.tell(requests.Blame, replies.Blamed(path=RelPath("a"), position="#9", content=b"", spans=[]))
+    said = run("blame", "a")
+    assert (said.out, said.err) == ("", "a is empty\n")
+    assert run("blame", "a", "--json").json["lines"] == []
+
+
+def test_record_in_several_requests_is_of_one_piece(daemon: FakeDaemon, run: Rewindctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit into one request goes on where the first one ended, or not at all: nobody else's words come in between."""
+    monkeypatch.setattr(record, "BATCH_BYTES", 400)
+    daemon.tell(requests.Record, replies.Recorded(recorded=1, stats=STATS, head="c1", event=5), HeadMoved("moved", head="c1", event=6))
+    stdin(monkeypatch, b'{"kind":"user_prompt","text":"one"}\n{"kind":"user_prompt","text":"two"}\n')
+    said = run("record")
+    assert (said.status, "1 events were recorded before this" in said.err) == (4, True)
+    bases = [request.base for request in daemon.asked if isinstance(request, requests.Record)]
+    assert bases == [None, requests.Base(head="c1", event=5)]
 
 
 def stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:

@@ -5,15 +5,16 @@ import json
 import os
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewindd.cli.render import patch, table, tree, words
+from rewindd.cli.render import edits, families, human, patch, table, tree, words
 from rewindd.cli.render.json import line, plain
 from rewindd.paths import RelPath
 from rewindd.protocol import replies
-from support.cli import NOON, summary
+from support.cli import NOON, session, summary
 
 
 def plain_paint(text: str, _style: str) -> str:
@@ -99,9 +100,114 @@ def test_the_table_says_what_is_special() -> None:
     """Automatic, incomplete, and whose it is."""
     missing = replies.Incomplete(count=4, first=[])
     found = [summary("c1", automatic=True), summary("c2", incomplete=missing, session_id="other", label=None)]
-    lines = table.checkpoints(found, plain_paint, width=None, unicode=False, sessions=True, now=NOON + timedelta(minutes=5)).splitlines()
+    lines = table.checkpoints(found, plain_paint, width=None, unicode=False, sessions=[], now=NOON + timedelta(minutes=5)).splitlines()
     assert lines == ["o  s1     c1  5m ago  2 files  +3 -1  a label (automatic)", "o  other  c2  5m ago  2 files  +3 -1  (4 not captured)"]
     assert table.checkpoints([], plain_paint, width=80) == ""
+
+
+def child(session_id: str, parent_id: str, minute: int, **changes: object) -> replies.SessionInfo:
+    """A sub-agent, or with `from_id` a fork, that was opened some minutes after noon."""
+    opened = NOON + timedelta(minutes=minute)
+    return msgspec.structs.replace(session(session_id, agent="helper"), parent_id=parent_id, opened_at=opened, **changes)
+
+
+def test_sessions_stand_below_their_parents() -> None:
+    """Sub-agents and forks are indented below the session that they are of; a fork says where it began; who has no parent stands alone."""
+    family = [
+        session("s1"),
+        child("sub", "s1", 1),
+        session("s2"),
+        child("fork", "s1", 2, from_id="c1"),
+        child("deep", "sub", 3),
+        child("lone", "gone", 4),
+    ]
+    drawn = [(before, one.id) for before, one in families.grown(family)]
+    assert drawn == [("", "s1"), ("├─ ", "sub"), ("│  └─ ", "deep"), ("└─ ", "fork"), ("", "s2"), ("", "lone")]
+    lines = human.sessions(family, plain_paint, unicode=False).splitlines()
+    assert [line.split("  ")[0] for line in lines[:2]] == ["s1", "|- sub"]
+    assert lines[2].startswith("|  `- deep  helper    open")
+    assert lines[3].endswith("/w  (from c1)")
+
+
+def test_the_table_of_all_hangs_families_together() -> None:
+    """A fork branches off at its origin, a sub-agent where its parent was when it was opened; sessions are named by generation."""
+
+    def made(id_: str, session_id: str, minute: int, parent_id: str | None = None) -> replies.Summary:
+        return summary(id_, session_id=session_id, parent_id=parent_id, created_at=NOON + timedelta(minutes=minute), label=None)
+
+    found = [
+        made("c1", "s1", 1),
+        made("c2", "s1", 3, "c1"),
+        made("x1", "sub", 4),
+        made("f1", "fork", 5, "c2"),
+        made("c3", "s1", 6, "c2"),
+        made("l1", "lone", 7, "lost"),
+    ]
+    family = [session("s1"), child("sub", "s1", 2), child("fork", "s1", 4, from_id="c2"), child("lone", "gone", 4)]
+    lines = table.checkpoints(found, plain_paint, width=None, unicode=False, sessions=family, now=NOON + timedelta(minutes=9)).splitlines()
+    assert [line[:13].rstrip() for line in lines] == [
+        "o      s1",
+        "|-o    s1",
+        "o |      sub",
+        "  |-o    fork",
+        "  o    s1",
+        "o      lone",
+    ]
+
+
+def test_what_a_fork_shares_is_marked() -> None:
+    """In a session's own list the checkpoints that are another one's say whose, and the session's own follow them."""
+    found = [summary("c1", label=None, is_head=False), summary("f1", session_id="fork", parent_id="c1", label=None, is_head=True)]
+    lines = table.checkpoints(found, plain_paint, width=None, unicode=False, own="fork", now=NOON).splitlines()
+    assert lines == ["o  c1  just now  2 files  +3 -1  (of s1)", "*  f1  just now  2 files  +3 -1  (head)"]
+
+
+def test_the_log_says_who_and_why() -> None:
+    """A row has its owner, all candidates where it is contested, its turn with what was asked; what an operation wrote says which kind."""
+
+    def row(**changes: object) -> replies.EditInfo:
+        plain = replies.EditInfo(
+            seq=7, path=RelPath("a"), change="modified", session_id="s1", agent="bot", source="tool", operation_id=None, at=NOON
+        )
+        return msgspec.structs.replace(plain, **changes)
+
+    rows = [
+        row(turn=2, prompt="make it\x1b so " + "x" * 80),
+        row(source="effect", operation_id="op1", operation="undo"),
+        row(session_id=None, agent=None, contested=["s1", "s2"], source="command"),
+        row(session_id=None, agent=None, source="external"),
+    ]
+    told = [line.split("  ", 2)[2] for line in edits.log(rows, plain_paint).splitlines()]
+    assert told[0].startswith("bot (s1)           modified  a  (tool, turn 2: make it\\x1b so xxx")
+    assert told[0].endswith("x…)")
+    assert told[1:] == [
+        "bot (s1)           modified  a  (undo op1)",
+        "contested: s1, s2  modified  a  (command)",
+        "nobody             modified  a  (external)",
+    ]
+
+
+def test_blame_stands_beside_the_lines() -> None:
+    """Each line has its row, who made it, when and in which turn; what was there before, and what is older than was looked at, says so."""
+
+    def span(first: int, count: int, **changes: object) -> replies.LineSpan:
+        plain = replies.LineSpan(first_line=first, count=count, seq=None, session_id=None, agent=None, source="first-seen", at=None)
+        return msgspec.structs.replace(plain, **changes)
+
+    spans = [
+        span(1, 2),
+        span(3, 1, seq=12, session_id="s1", agent="bot", source="tool", at=NOON, turn=3, prompt="do it"),
+        span(4, 1, source="older", older_than=5),
+        span(5, 1, seq=13, source="external", at=NOON),
+    ]
+    found = replies.Blamed(path=RelPath("a"), position="#13", content=b"one\n\ttwo\n\x1b[2J\nfour\n\xff", spans=spans)
+    lines = edits.blame(found, plain_paint).splitlines()
+    at = words.when(NOON)
+    assert lines[0].split() == ["-", "before", "rewindd", "knew", "it", "1)", "one"]
+    assert lines[1].endswith("  2)         two")
+    assert lines[2] == f"12  bot (s1)                {at}  turn 3: do it  3) \\x1b[2J"
+    assert lines[3].split() == ["<5", "older", "4)", "four"]
+    assert lines[4] == f"13  nobody                  {at}                 5) \ufffd"
 
 
 def test_diffs_are_coloured_line_by_line() -> None:

@@ -10,7 +10,7 @@ from rewindd.cli.screen import Screen
 from rewindd.errors import HeadMoved
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol import replies, requests
-from support.cli import FakeDaemon, Rewindctl, one_session, rewindctl, rewound
+from support.cli import FakeDaemon, Rewindctl, one_session, rewindctl, rewound, session
 
 ALL = ["files", "conversation", "stats"]
 
@@ -19,6 +19,7 @@ ALL = ["files", "conversation", "stats"]
 def daemon() -> FakeDaemon:
     fake = FakeDaemon()
     one_session(fake)
+    fake.tell(requests.ShowSession, replies.SessionReply(session=session()))
     return fake
 
 
@@ -106,6 +107,7 @@ def test_on_a_terminal_the_shown_plan_is_what_is_done(daemon: FakeDaemon, run: R
     said = run("rewind", "c1")
     assert said.status == 0
     assert [(request.dry_run, request.plan) for request in asked(daemon)] == [(True, None), (False, "p1")]
+    assert {request.base for request in asked(daemon)} == {requests.Base()}, "what is said meanwhile is not taken back unseen"
     assert "would rewind to c1:\n  restore   a.txt  +1 -2  (yours)\nGo on? [y/N] " in said.err
     assert said.out.startswith("rewound to c1: 1 restored\n")
     assert "undo" in said.err

@@ -7,8 +7,8 @@ import pytest
 from rewindd.cli.render import plan
 from rewindd.cli.screen import Screen
 from rewindd.paths import ROOT, RelPath
-from rewindd.protocol import requests
-from support.cli import FakeDaemon, one_session, rewindctl, rewound
+from rewindd.protocol import replies, requests
+from support.cli import FakeDaemon, one_session, rewindctl, rewound, session
 
 WORDS = "a command or a turn is under way in the workspace"
 
@@ -34,6 +34,7 @@ def test_it_asks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     """It is a question of its own; a no is exit 4, and nothing is done."""
     daemon = FakeDaemon()
     one_session(daemon)
+    daemon.tell(requests.ShowSession, replies.SessionReply(session=session()))
     daemon.tell(requests.Rewind, rewound(dry_run=True, not_quiet=[ROOT]), rewound())
 
     class Keyboard:

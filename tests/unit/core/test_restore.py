@@ -196,7 +196,7 @@ def test_a_file_in_the_place_of_a_used_directory_is_a_conflict() -> None:
     log.edit("d/p", Directory(0o755), A)
     log.edit("d/p/new", text("n"), A, covered=start)
     plan = log.settle(restore(log.timeline(), {P: start}), OnConflict.FAIL)
-    assert [one.reason for one in plan.conflicts] == ["the directory is still used"]
+    assert [one.reason for one in plan.conflicts] == ["the directory is still used: entries of session A"]
 
 
 def test_an_undo_is_about_what_the_restore_touched() -> None:

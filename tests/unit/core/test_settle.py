@@ -213,7 +213,7 @@ def test_used_directories_stay_and_so_do_those_above() -> None:
     log, start = made_tree("d/e/g")
     plan = back(log, start)
     assert targets(plan) == {"d/e/f": ABSENT}
-    assert reasons(plan.kept) == {"d": "not-empty", "d/e": "not-empty"}
+    assert reasons(plan.kept) == {"d": "not-empty: entries of session B", "d/e": "not-empty: entries of session B"}
     assert plan.conflicts == ()
 
 
@@ -222,7 +222,7 @@ def test_only_used_directories_stay() -> None:
     log, start = made_tree("d/g")
     plan = back(log, start)
     assert targets(plan) == {"d/e": ABSENT, "d/e/f": ABSENT}
-    assert reasons(plan.kept) == {"d": "not-empty"}
+    assert reasons(plan.kept) == {"d": "not-empty: entries of session B"}
 
 
 @pytest.mark.parametrize("how", [OnConflict.MERGE, OnConflict.KEEP])
@@ -237,7 +237,7 @@ def test_a_file_in_the_place_of_a_used_directory_conflicts(how: OnConflict) -> N
     log.edit("d/f", V1, B)
     plan = back(log, start, how=how)
     left = plan.kept if how is OnConflict.KEEP else plan.conflicts
-    assert reasons(left) == {"d": "the directory is still used"}
+    assert reasons(left) == {"d": "the directory is still used: entries of session B"}
     assert plan.decisions == ()
 
 

@@ -31,8 +31,30 @@ class FakeService:
             raise
         return wire.encode_reply(Pong(pid=os.getpid()))
 
+    def riding(self, request: requests.Request) -> bytes | None:
+        return None
+
+    def end_waiting(self) -> None:
+        return
+
     def is_needed(self) -> bool:
         return False
+
+    def active_sessions(self) -> int:
+        return 0
+
+
+class HeldService(FakeService):
+    """Answers when it is let go, as one whose store thread hangs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = anyio.Event()
+
+    async def answer(self, request: requests.Request, body: bytes, report: Callable[[Progress], None]) -> bytes:
+        self.began.set()
+        await self.goes_on.wait()
+        return wire.encode_reply(Pong(pid=os.getpid()))
 
 
 def run(tmp_path: Path, scene: Callable[[Server, zmq.asyncio.Socket, str], Awaitable[None]], drain_s: float = 5) -> None:
@@ -144,3 +166,28 @@ def test_a_path_that_cannot_be_bound(tmp_path: Path) -> None:
             Server(str(tmp_path / "none" / "s"))
 
     anyio.run(play)
+
+
+def test_the_pulse_is_no_timer(tmp_path: Path) -> None:
+    """What feeds the watchdog waits for the service's answer, and with it for the store's; it is neither counted nor work."""
+
+    async def scene(server: Server, client: zmq.asyncio.Socket, path: str) -> None:
+        service = HeldService()
+        beaten = anyio.Event()
+
+        async def beat() -> None:
+            await server.beat()
+            beaten.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, service)
+            tasks.start_soon(beat)
+            await service.began.wait()
+            await anyio.wait_all_tasks_blocked()
+            assert not beaten.is_set()
+            service.goes_on.set()
+            await beaten.wait()
+            server.stop()
+        assert server.counts.requests == 0
+
+    run(tmp_path, scene)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,28 @@ def test_lines_for_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         logging.getLogger("rewindd.x").error("one\ntwo")
         logging.getLogger("rewindd.x").debug("three")
     assert (tmp_path / "log").read_text().splitlines() == ["<3>rewindd.x [-] one", "<3>two", "<7>rewindd.x [-] three"]
+
+
+@pytest.mark.parametrize("is_journal", [False, True])
+def test_lines_of_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_journal: bool) -> None:
+    """They wait for the next record or flush, keep their order and look like any other line: of the same time, or with a priority."""
+    logger = logging.getLogger("rewindd.x")
+    with as_stderr(tmp_path / "log", monkeypatch):
+        found = os.fstat(sys.stderr.fileno())
+        log.begin("info", {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"} if is_journal else {})
+        log.answered(logger, "ping/1", "one")
+        log.answered(logger, "ping/2", "two")
+        assert (tmp_path / "log").read_text() == ""
+        logger.info("three")
+        log.answered(logger, "ping/4", "four")
+        logging.getLogger().handlers[0].flush()
+    lines = (tmp_path / "log").read_text().splitlines()
+    heads = [f"rewindd.x [{about}] {word}" for about, word in (("ping/1", "one"), ("ping/2", "two"), ("-", "three"), ("ping/4", "four"))]
+    if is_journal:
+        assert lines == [f"<6>{head}" for head in heads]
+    else:
+        assert [line.partition(" INFO    ")[2] for line in lines] == heads
+        assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO    ", line) for line in lines)
 
 
 def test_an_abstract_address(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,8 @@ from rewindd.model.log import OperationKind, OperationStatus, Scope
 from rewindd.model.operation import Operation
 from rewindd.model.session import Attribution, Capture, Head, Session, Workspace
 from rewindd.model.versions import ABSENT
-from rewindd.service.reading import changes
+from rewindd.plan.draft import Aim, Draft, rewind, undo
+from rewindd.service.reading import changes_in, timeline_in
 from rewindd.service.state import Tree
 from rewindd.store import edits, operations, sessions, workspaces
 from rewindd.store.database import Connection, open_database
@@ -116,7 +117,7 @@ def test_what_changed_is_read_without_histories(opened: Callable[[int], Connecti
         whole, db = log.timeline(), opened(seed)
         tree = _stored(db, log)
         for seq in range(log.position + 1):
-            since = changes(db, tree, seq)
+            since = changes_in(db, tree, seq, log.position)
             for session in (A, B):
                 assert delta(since, session, seq, log.position) == delta(whole, session, seq, log.position), (seed, seq)
                 assert set(contested(since, session, seq)) == set(contested(whole, session, seq)), (seed, seq)
@@ -125,12 +126,38 @@ def test_what_changed_is_read_without_histories(opened: Callable[[int], Connecti
         db.close()
 
 
+def test_a_rewind_is_decided_without_histories(opened: Callable[[int], Connection]) -> None:
+    """To every position, of both sessions and of the workspace: the same versions and merges, and the same rows switched."""
+    for seed in range(6):
+        log = _play(random.Random(seed))
+        whole, db = log.timeline(), opened(seed)
+        tree = _stored(db, log)
+        for seq in range(log.position + 1):
+            since = timeline_in(db, tree, seq)
+            for session, scope, also in [(A, Scope.SESSION, False), (B, Scope.SESSION, True), (A, Scope.WORKSPACE, False)]:
+                aim = Aim(session=session, seq=seq, scope=scope, also_external=also)
+                assert _said(rewind(since, aim)) == _said(rewind(whole, aim)), (seed, seq, aim)
+            for at in (at for at in log.operations.values() if at > seq):
+                assert _said(undo(since, A, at, None)) == _said(undo(whole, A, at, None)), (seed, seq, at)
+        db.close()
+
+
+def _said(drafts: list[Draft]) -> list[tuple[object, ...]]:
+    return [(one.path, one.current, one.live - one.wanted, one.wanted - one.live, one.way, one.why, _fallback(one)) for one in drafts]
+
+
+def _fallback(one: Draft) -> tuple[object, ...] | None:
+    back = one.fallback
+    return None if back is None else (back.version, one.live - back.wanted, back.wanted - one.live)
+
+
 def test_no_history_is_read(opened: Callable[[int], Connection]) -> None:
     """A path that was changed a thousand times costs the one change since the position."""
     log = Log()
     for number in range(1000):
         log.edit("p", text(f"{number}"), A)
     db = opened(0)
-    since = changes(db, _stored(db, log), log.position - 1)
-    assert [row.seq for path in since.paths for row in since.rows(path)] == [log.position]
+    tree = _stored(db, log)
+    for since in (changes_in(db, tree, log.position - 1, log.position), timeline_in(db, tree, log.position - 1)):
+        assert [row.seq for path in since.paths for row in since.rows(path)] == [log.position]
     db.close()

@@ -7,13 +7,13 @@ import pytest
 
 from rewindd.errors import StoreCorrupt
 from rewindd.model.conversation import Event, EventKind
-from rewindd.model.ids import CheckpointId, EventId, OperationId
+from rewindd.model.ids import BarrierId, CheckpointId, EventId, OperationId
 from rewindd.model.log import IndexEntry, Row, Signature, Toggle
-from rewindd.model.operation import Operation, Step
-from rewindd.model.session import Checkpoint, Claim, Missing, Session, Workspace
+from rewindd.model.operation import Move, Operation, Step
+from rewindd.model.session import Barrier, Checkpoint, Claim, Missing, Session, Workspace
 from rewindd.model.versions import ABSENT, File
 from rewindd.paths import RelPath
-from rewindd.store import answers, checkpoints, claims, edits, events, index, operations, sessions, workspaces
+from rewindd.store import answers, barriers, checkpoints, claims, edits, events, index, operations, sessions, workspaces
 from rewindd.store.database import Connection
 from rewindd.store.thread import StoreThread
 
@@ -33,7 +33,9 @@ _ASKED_BY = {
     "claims": {"workspace"},
     "events": {"id", "parent"},
     "checkpoints": {"number", "session"},
+    "barriers": {"number", "workspace"},
     "operations": {"number", "session", "workspace"},
+    "operation_heads": {"operation"},
     "steps": {"operation"},
     "answers": {"name", "number"},
 }
@@ -51,25 +53,31 @@ def filled(
     """One row in each table, and how it is read."""
     db.execute("PRAGMA foreign_keys = OFF")
     operation = make_operation(paths=(_PATH,), undoes=OperationId("o0"))
+    missing, members = (Missing(path=_PATH, reason="gone"),), {session.id: make_checkpoint().id}
+    barrier = Barrier(id=BarrierId("b1"), workspace=workspace.id, label="x", seq=7, created_at_ns=8, incomplete=missing, members=members)
     edits.append(db, workspace.id, [make_row(seq=5, operation=OperationId("o1"))])
     edits.add_toggles(db, workspace.id, operation.id, [Toggle(5, 6, True)])
     index.put(db, workspace.id, [IndexEntry(path=_PATH, version=File(b"1" * 32, 1, 2), signature=_SIGNATURE, since=3, covered=4)])
     claims.put(db, workspace.id, [Claim(path=_PATH, session=session.id, bracket="b", at_ns=1)])
     last = events.append(db, session.id, None, [Event(kind=EventKind.USER_PROMPT, text="hello")], 3)
-    checkpoint = make_checkpoint(label="x", parent=CheckpointId("p"), event=EventId(1), incomplete=(Missing(path=_PATH, reason="gone"),))
+    checkpoint = make_checkpoint(label="x", parent=CheckpointId("p"), event=EventId(1), incomplete=missing, barrier=barrier.id)
     checkpoints.add(db, workspace.id, checkpoint)
-    operations.begin(db, operation, [Step(path=_PATH, expect=ABSENT, target=ABSENT, signature=_SIGNATURE)])
+    barriers.add(db, barrier)
+    move = Move(session=session.id, from_head=session.head, from_stats=session.stats, to_head=session.head, to_stats=session.stats)
+    operations.begin(db, operation, [Step(path=_PATH, expect=ABSENT, target=ABSENT, signature=_SIGNATURE)], [move])
     answers.put(db, session.id, "k", b"digest", b"answer", 5)
     sessions.close(db, session.id, 9)
     return {
         "workspaces": workspaces.all_of,
         "sessions": lambda db: sessions.of_workspace(db, None, closed=True),
         "edits": lambda db: edits.since(db, workspace.id, 4),
-        "toggles": lambda db: edits.toggles_of_operation(db, workspace.id, operation.id) or edits.paths_toggled_since(db, workspace.id, 5),
+        "toggles": lambda db: edits.toggles_of_operation(db, workspace.id, operation.id) or edits.toggles_since(db, workspace.id, 5),
         "known": lambda db: index.load(db, workspace.id),
         "claims": lambda db: claims.load(db, workspace.id),
         "events": lambda db: events.chain(db, last),
         "checkpoints": lambda db: checkpoints.of_session(db, session.id, None),
+        "barriers": lambda db: barriers.of_workspace(db, workspace.id),
+        "operation_heads": lambda db: operations.moves(db, operation.id),
         "operations": lambda db: [*operations.unfinished(db), *operations.of_session(db, session.id)],
         "steps": lambda db: operations.steps(db, operation.id),
         "answers": lambda db: answers.find(db, session.id, "k"),

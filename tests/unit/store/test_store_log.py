@@ -155,9 +155,11 @@ def test_toggles(db: Connection, workspace: Workspace, log: list[Row]) -> None:
     assert edits.toggles_of_paths(db, workspace.id, [RelPath("a/b")]) == [first[0], second[0]]
     assert edits.toggles_of_paths(db, workspace.id, [RelPath("a.b"), RelPath("a0"), RelPath("z")]) == [first[1], second[1]]
     assert edits.toggles_of_operation(db, workspace.id, OperationId("o2")) == second
-    assert edits.paths_toggled_since(db, workspace.id, 10) == {"a/b", "a.b", "a0"}
-    assert edits.paths_toggled_since(db, workspace.id, 11) == {"a/b", "a0"}
-    assert edits.paths_toggled_since(db, workspace.id, 12) == set()
+    assert edits.toggles_since(db, workspace.id, 10) == [*first, *second]
+    assert edits.toggles_since(db, workspace.id, 11) == second
+    assert edits.toggles_since(db, workspace.id, 12) == []
+    rows, toggles = edits.with_toggles(db, workspace.id, [1, 4])
+    assert (_seqs(rows), toggles) == ([1, 4], [first[0], second[0]])
     assert edits.toggles_of_paths(db, WorkspaceId("other"), [RelPath("a/b")]) == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from rewindd.errors import StoreCorrupt
 from rewindd.model.ids import CheckpointId, EventId, OperationId, SessionId
 from rewindd.model.log import OperationKind, OperationStatus, Scope, Signature
-from rewindd.model.operation import Operation, Step
+from rewindd.model.operation import Move, Operation, Step
 from rewindd.model.session import Head, Session
 from rewindd.model.versions import ABSENT, Directory, File, Symlink
 from rewindd.paths import LinkTarget, RelPath
@@ -60,6 +60,22 @@ def test_operations_of_a_session(db: Connection, session: Session, make_operatio
     operations.begin(db, make_operation(id=OperationId("theirs"), session=SessionId("other")), _STEPS)
     assert [operation.id for operation in operations.of_session(db, session.id)] == ["early", "late"]
     assert [operation.id for operation in operations.unfinished(db)] == ["theirs"]
+
+
+def test_operations_about_several_sessions(db: Connection, session: Session, make_operation: Callable[..., Operation]) -> None:
+    """An operation that moves other sessions is in their lists too, and says where each goes."""
+    other = replace(session, id=SessionId("other"))
+    sessions.add(db, other)
+    head = Head(checkpoint=CheckpointId("c"), event=EventId(3))
+    moved = replace(session.stats, total_messages=4)
+    move = Move(session=other.id, from_head=other.head, from_stats=other.stats, to_head=head, to_stats=moved)
+    operation = make_operation(at=9)
+    operations.begin(db, operation, [], [move])
+    operations.begin(db, make_operation(id=OperationId("own"), at=3), [])
+    assert operations.moves(db, operation.id) == [move]
+    assert operations.moves(db, OperationId("own")) == []
+    assert [one.id for one in operations.of_session(db, other.id)] == [operation.id]
+    assert [one.id for one in operations.of_session(db, session.id)] == ["own", operation.id]
 
 
 def test_paths_named_or_all(db: Connection, make_operation: Callable[..., Operation]) -> None:

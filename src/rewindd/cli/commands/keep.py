@@ -8,6 +8,7 @@ from rewindd.cli.invocation import Invocation
 from rewindd.cli.options import Command, paths_after_dashes, text
 from rewindd.cli.render import human
 from rewindd.cli.render.json import line, plain, without
+from rewindd.cli.render.notices import overlaps
 from rewindd.cli.render.words import count
 from rewindd.errors import BadRequest
 from rewindd.protocol.replies import Released, Saved, Snapshots
@@ -27,6 +28,8 @@ def snapshot_command(run: Invocation, paths: tuple[str, ...], no_ignore: bool) -
         run.screen.print(line(without(plain(found), "edit")))
     elif found.snapshots:
         run.screen.page(human.snapshots(found.snapshots))
+    if found.overlaps:
+        run.screen.warn(overlaps(found.overlaps))
     if found.skipped:
         run.screen.warn(human.skipped(found.skipped))
 

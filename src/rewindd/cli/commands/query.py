@@ -5,13 +5,13 @@ import click
 from rewindd.cli import choose, past
 from rewindd.cli.invocation import Invocation
 from rewindd.cli.options import Command, offer_positions, paths_after_dashes, text
-from rewindd.cli.render import human
+from rewindd.cli.render import edits, human
 from rewindd.cli.render.json import Json, line, plain, without
 from rewindd.cli.render.patch import change_lines, counts, patches
 from rewindd.cli.render.words import count
 from rewindd.errors import BadRequest
-from rewindd.protocol.replies import Changes, CheckpointReply, Checkpoints, Edits, FileDiff
-from rewindd.protocol.requests import Diff, ListCheckpoints, ListPending, ReadLog, ShowCheckpoint
+from rewindd.protocol.replies import Changes, CheckpointReply, Checkpoints, Edits, FileDiff, Sessions
+from rewindd.protocol.requests import Diff, ListCheckpoints, ListPending, ListSessions, ReadLog, ShowCheckpoint
 
 _NEWEST = click.option("-n", "limit", metavar="N", type=click.IntRange(min=1), help="The newest N only.")
 
@@ -54,7 +54,9 @@ def list_command(run: Invocation, all_sessions: bool, limit: int | None) -> None
         from rewindd.cli.render.table import checkpoints
 
         screen = run.screen
-        screen.page(checkpoints(found, screen.paint, width=screen.width, unicode=screen.is_unicode, sessions=all_sessions))
+        family = run.ask(ListSessions(all=True), Sessions).sessions if all_sessions else None
+        own = None if all_sessions else session
+        screen.page(checkpoints(found, screen.paint, width=screen.width, unicode=screen.is_unicode, sessions=family, own=own))
     else:
         run.screen.say("no checkpoints yet; `rewindctl save` makes one")
 
@@ -110,7 +112,7 @@ def log_command(run: Invocation, path: str | None, limit: int | None) -> None:
     if run.screen.json:
         run.screen.print(line({"edits": plain(found)}))
     elif found:
-        run.screen.page(human.edits(found, run.screen.paint))
+        run.screen.page(edits.log(found, run.screen.paint))
     else:
         run.screen.say("nothing was changed yet")
 

@@ -16,7 +16,7 @@ from rewindd.cli.render.words import count
 from rewindd.errors import BadRequest, RewinddError, TooLarge
 from rewindd.model.conversation import EventKind
 from rewindd.protocol.replies import Recorded
-from rewindd.protocol.requests import EventBody, Record
+from rewindd.protocol.requests import Base, EventBody, Record
 from rewindd.protocol.wire import MAX_REQUEST_BYTES
 
 #: Bytes of input that go into one request: its limit, less what the envelope and msgpack's headers may take.
@@ -44,10 +44,13 @@ def record_command(run: Invocation) -> None:
     if sys.stdin is not None and sys.stdin.isatty():
         run.screen.say("one JSON object a line; ^D ends")
     batches = list(_batches(_events()))
-    total, last = 0, None
+    total = 0
+    last: Recorded | None = None
     for batch in batches or [[]]:
         try:
-            last = run.ask(Record(session=session, events=batch), Recorded)
+            # The batches after the first go where that one ended, or nowhere: another process may record in between.
+            base = Base(head=last.head, event=last.event) if last is not None else None
+            last = run.ask(Record(session=session, events=batch, base=base), Recorded)
         except RewinddError:
             if total:
                 run.screen.warn(f"{total} events were recorded before this:")

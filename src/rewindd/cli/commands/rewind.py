@@ -13,10 +13,12 @@ from rewindd.cli.render.words import count
 from rewindd.errors import BadRequest, Conflict, NotQuiet
 from rewindd.model import githead
 from rewindd.model.log import OnConflict, Restore, Scope
-from rewindd.protocol.replies import RewindResult
-from rewindd.protocol.requests import Redo, Rewind, Undo
+from rewindd.protocol.replies import RewindResult, SessionReply
+from rewindd.protocol.requests import Base, Redo, Rewind, ShowSession, Undo
 
 _ALL = "all"
+#: What a position begins with that names a barrier: any session of the workspace can go back to it, for all.
+_BARRIER = "barrier:"
 _EVERYTHING = [part.value for part in Restore]
 #: With these a conflict fails the whole; with the others it is decided path by path.
 _FAILING = (OnConflict.MERGE.value, OnConflict.FAIL.value)
@@ -38,6 +40,8 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done
 @click.option("--restore", multiple=True, type=click.Choice([_ALL, *_EVERYTHING]), help="What to take back; repeatable. [default: all]")
 @click.option("--also", multiple=True, type=click.Choice(["external"]), help="Take nobody's later changes back too.")
 @_ON_CONFLICT
+@click.option("--with-shared", is_flag=True, help="Take back too what is contested between the session and others.")
+@click.option("--with-children", is_flag=True, help="Take the work of the session's sub-agents back too.")
 @click.option("--across-head", is_flag=True, help="Also where git's HEAD is another than at POS.")
 @click.option("--plan", "plan_id", metavar="PLAN_ID", type=text, help="Only if what it would do is still this.")
 @_DRY_RUN
@@ -51,6 +55,8 @@ def rewind_command(
     restore: tuple[str, ...],
     also: tuple[str, ...],
     on_conflict: str,
+    with_shared: bool,
+    with_children: bool,
     across_head: bool,
     plan_id: str | None,
     dry_run: bool,
@@ -62,8 +68,9 @@ def rewind_command(
     paths = paths_after_dashes()
     if "" in paths:
         raise BadRequest("an empty path; name a file, or `.` for the whole directory")
+    to_barrier = position.startswith(_BARRIER)
     request = Rewind(
-        session=choose.to_change(run),
+        session=choose.any_of_workspace(run) if to_barrier else choose.to_change(run),
         position=position,
         before=before,
         scope=scope,
@@ -74,14 +81,18 @@ def rewind_command(
         plan=plan_id,
         dry_run=dry_run,
         across_head=across_head,
+        with_shared=with_shared,
+        with_children=with_children,
     )
     if not (dry_run or yes):
+        if not to_barrier:
+            request = msgspec.structs.replace(request, base=_standing(run, request.session))
         shown = _confirmed(run, request)
         if shown is None:
             run.screen.say("nothing was changed")
             return Exit.FAILED
         request = msgspec.structs.replace(request, plan=shown)
-    _print(run, run.ask(request, RewindResult), "rewound")
+    _print(run, run.ask(request, RewindResult), "rewound", session=request.session if to_barrier else None)
     return Exit.DONE
 
 
@@ -111,6 +122,12 @@ def _parts(restore: tuple[str, ...], *, with_paths: bool) -> list[str]:
     if not restore:
         return [Restore.FILES.value] if with_paths else _EVERYTHING
     return _EVERYTHING if _ALL in restore else [part for part in _EVERYTHING if part in restore]
+
+
+def _standing(run: Invocation, session: str | None) -> Base:
+    """Returns where the session stands before the person looks at the plan: the plan says nothing of what is said meanwhile."""
+    found = run.ask(ShowSession(session=session), SessionReply).session
+    return Base(head=found.head, event=found.event)
 
 
 def _confirmed(run: Invocation, request: Rewind) -> str | None:
@@ -144,7 +161,8 @@ def _restless(planned: RewindResult) -> str:
     return "files were changed just now" if planned.not_quiet else ""
 
 
-def _print(run: Invocation, result: RewindResult, what: str) -> None:
+def _print(run: Invocation, result: RewindResult, what: str, *, session: str | None = None) -> None:
+    """Prints what was done, and how it is taken back; `session`: the one to be named for that."""
     screen = run.screen
     if screen.json:
         screen.print(line(plain(result)))
@@ -153,6 +171,6 @@ def _print(run: Invocation, result: RewindResult, what: str) -> None:
     if result.dry_run:
         screen.detail(f"plan {result.plan_id}")
     elif what != "undone":
-        screen.say("`rewindctl undo` takes this back")
+        screen.say(f"`rewindctl undo{f' --session {session}' if session is not None else ''}` takes this back")
     else:
         screen.say("`rewindctl redo` takes this back")

@@ -25,7 +25,8 @@ def session_command() -> None:
 @click.argument("directory", metavar="[DIR]", required=False)
 @click.option("--agent", metavar="NAME", type=text, help="Who works in it.")
 @click.option("--id", "session_id", metavar="ID", type=text, help="The id to give it; a session that has it is returned.")
-@click.option("--parent", metavar="ID", type=text, help="The session it was forked from, or is a sub-agent of.")
+@click.option("--parent", metavar="ID", type=text, help="The session it is a sub-agent of, or with --from a fork of.")
+@click.option("--from", "from_position", metavar="POS", type=text, help="The checkpoint of its parent that a fork goes on from.")
 @click.option("--capture", type=click.Choice(["workspace", "snapshots"]), help="Keep everything, or what is snapshotted.")
 @click.option("--attribution", type=click.Choice(["declared", "sole"]), help="sole: changes that nobody declared are its own.")
 @click.option("--exact", is_flag=True, help="Take DIR itself, not the git work tree around it.")
@@ -38,6 +39,7 @@ def _open(
     agent: str | None,
     session_id: str | None,
     parent: str | None,
+    from_position: str | None,
     capture: str | None,
     attribution: str | None,
     exact: bool,
@@ -47,6 +49,8 @@ def _open(
     """Open a session on DIR (else the current directory) and print its id."""
     if directory == "":
         raise BadRequest("an empty directory name; leave it out for the current one")
+    if from_position is not None and parent is None:
+        raise click.UsageError("--from is a checkpoint of the session that is forked; name that with --parent")
     if adopt and new:
         raise click.UsageError("--adopt and --new exclude each other: the old workspace goes on, or a new one begins")
     root = physical(run.paths((directory,))[0] if directory else run.directory)
@@ -58,6 +62,7 @@ def _open(
         agent=agent,
         id=session_id,
         parent=parent,
+        from_position=from_position,
         capture=capture,
         attribution=attribution,
         exact=exact,
@@ -104,7 +109,7 @@ def _list(run: Invocation, closed_too: bool) -> None:
     if run.screen.json:
         run.screen.print(line({"sessions": plain(found.sessions)}))
     elif found.sessions:
-        run.screen.page(human.sessions(found.sessions, run.screen.paint))
+        run.screen.page(human.sessions(found.sessions, run.screen.paint, unicode=run.screen.is_unicode))
     else:
         run.screen.say("no sessions" if closed_too else "no open sessions; --all shows closed ones")
 

@@ -19,5 +19,11 @@ def status_command(run: Invocation) -> None:
         run.screen.print(line(plain(found)))
         return
     from rewindd.cli.render.human import status
+    from rewindd.cli.render.words import visible
 
     run.screen.print(status(found, run.screen.paint))
+    from rewindd.cli import versions
+
+    differs = versions.differing(found.version)
+    if differs:
+        run.screen.warn(visible(differs))

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from rewindd.cli.render.families import ASCII, UNICODE, grown
 from rewindd.cli.render.patch import change_lines, counts
-from rewindd.cli.render.words import ago, count, duration, fit, pad, size, visible, visible_lines, when
+from rewindd.cli.render.words import ago, cells, count, duration, fit, pad, size, visible, visible_lines, when
 from rewindd.cli.screen import Paint
-from rewindd.protocol.replies import Checkpoint, EditInfo, Kept, PathReason, SessionInfo, Stats, Status, Summary
+from rewindd.protocol.replies import Barrier, Checkpoint, Kept, PathReason, SessionInfo, Stats, Status, Summary
 
-_CHANGE_STYLES = {"added": "green", "deleted": "red"}
 #: How changes are noticed.
 _WATCH = {"on": "watched", "partly": "watched in part", "off": "not watched", "idle": "nobody at work"}
 #: Cells of a tool's arguments or result on its line; the whole of it is in `--json`.
@@ -29,6 +29,10 @@ def status(found: Status, paint: Paint) -> str:
         progress = "" if baseline.state == "complete" else f", first capture {baseline.done} of {baseline.total}"
         watch = _WATCH.get(workspace.watch, workspace.watch) + (f": {visible(workspace.watch_reason)}" if workspace.watch_reason else "")
         lines.append(f"workspace  {visible(workspace.root)}  ({workspace.capture}{progress}; {watch})")
+    if found.config is not None and found.config.trouble is not None:
+        lines.append(paint(f"config     not taken over: {visible(found.config.trouble)}", "red"))
+    elif found.config is not None and found.config.waiting:
+        lines.append(paint(f"config     needs a restart: {', '.join(found.config.waiting)}", "yellow"))
     lines += [paint(f"recovered  operation {entry.operation_id}: {entry.outcome}", "yellow") for entry in found.recovered]
     return "\n".join(lines)
 
@@ -44,20 +48,22 @@ def session(found: SessionInfo, paint: Paint) -> str:
         f"so far     {statistics(found.stats)}",
     ]
     if found.parent_id:
-        lines.insert(2, f"parent     {visible(found.parent_id)}")
+        kind = f"forked at {visible(found.from_id)}" if found.from_id else "a sub-agent of it"
+        lines.insert(2, f"parent     {visible(found.parent_id)}  ({kind})")
     return "\n".join(lines)
 
 
-def sessions(found: Sequence[SessionInfo], paint: Paint) -> str:
-    """Returns a line for each session."""
-    ids = max((len(entry.id) for entry in found), default=0)
+def sessions(found: Sequence[SessionInfo], paint: Paint, *, unicode: bool = True) -> str:
+    """Returns a line for each session, sub-agents and forks below the one that they are of."""
+    family = grown(found, UNICODE if unicode else ASCII)
+    ids = max((cells(before) + len(entry.id) for before, entry in family), default=0)
     agents = max((len(visible(entry.agent)) for entry in found), default=0)
     lines = []
-    for entry in found:
+    for before, entry in family:
         state = "closed" if entry.closed_at else "open  "
-        line = (
-            f"{pad(visible(entry.id), ids)}  {pad(visible(entry.agent), agents)}  {state}  {ago(entry.last_seen_at)}  {visible(entry.root)}"
-        )
+        name, agent = pad(before + visible(entry.id), ids), pad(visible(entry.agent), agents)
+        line = f"{name}  {agent}  {state}  {ago(entry.last_seen_at)}  {visible(entry.root)}"
+        line += f"  (from {visible(entry.from_id)})" if entry.from_id is not None else ""
         lines.append(paint(line, "dim") if entry.closed_at else line)
     return "\n".join(lines)
 
@@ -85,6 +91,15 @@ def saved(found: Summary, paint: Paint) -> str:
     return f"{paint(visible(found.id), 'bold')}{label}  ({' '.join(part for part in (count(found.files, 'file'), changed) if part)})"
 
 
+def barrier(found: Barrier, paint: Paint) -> str:
+    """Returns a barrier on one line, its id first."""
+    label = f"  {visible(found.label)}" if found.label else ""
+    agents = ", ".join(visible(member.agent) for member in found.members)
+    of = f"{count(len(found.members), 'session')}{f': {agents}' if agents else ''}"
+    missing = f"; {found.incomplete.count} not captured" if found.incomplete.count else ""
+    return f"{paint(visible(found.id), 'bold')}  {ago(found.created_at)}{label}  ({of}{missing})"
+
+
 def checkpoint(found: Checkpoint, paint: Paint, *, content: bool) -> str:
     """Returns a checkpoint whole: what it is, what was said until then, and the files since its parent."""
     marks = [mark for mark, is_so in (("head", found.is_head), ("automatic", found.automatic)) if is_so]
@@ -103,27 +118,6 @@ def checkpoint(found: Checkpoint, paint: Paint, *, content: bool) -> str:
     if content:
         lines += _contents(found, paint)
     return "\n".join(lines)
-
-
-def edits(found: Sequence[EditInfo], paint: Paint) -> str:
-    """Returns the edit log, a line a row."""
-    number = max((len(str(entry.seq)) for entry in found), default=0)
-    who = max((len(_who(entry)) for entry in found), default=0)
-    lines = []
-    for entry in found:
-        change = paint(entry.change.ljust(8), _CHANGE_STYLES.get(entry.change, "yellow"))
-        why = entry.source + (f", operation {entry.operation_id}" if entry.operation_id else "")
-        row = f"{entry.seq:>{number}}  {when(entry.at)}  {pad(_who(entry), who)}  {change}  {visible(entry.path)}  "
-        lines.append(row + paint(f"({why})", "dim"))
-    return "\n".join(lines)
-
-
-def _who(entry: EditInfo) -> str:
-    if entry.contested:
-        return f"contested: {', '.join(visible(session) for session in entry.contested)}"
-    if entry.session_id is None:
-        return "nobody"
-    return f"{visible(entry.agent)} ({visible(entry.session_id)})" if entry.agent else visible(entry.session_id)
 
 
 def _conversation(found: Checkpoint, paint: Paint) -> list[str]:

@@ -38,9 +38,12 @@ def _patch(change: FileDiff, paint: Paint, *, for_terminal: bool) -> str:
         kind = "Binary file" if change.binary else change.change
         return f"{kind}: {visible(change.path)}\n"
     text = change.patch if not change.patch or change.patch.endswith("\n") else f"{change.patch}\n"
-    if not for_terminal:
-        return text
-    return "".join(f"{_coloured(line, paint)}\n" for line in visible_lines(text).split("\n")[:-1])
+    return coloured(text, paint) if for_terminal else text
+
+
+def coloured(patch: str, paint: Paint) -> str:
+    """Returns a diff for a terminal: made harmless, in colour."""
+    return "".join(f"{_coloured(line, paint)}\n" for line in visible_lines(patch).split("\n")[:-1])
 
 
 def _coloured(line: str, paint: Paint) -> str:

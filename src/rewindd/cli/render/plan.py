@@ -5,7 +5,7 @@ from rewindd.cli.render.words import count, visible
 from rewindd.cli.screen import Paint
 from rewindd.model import githead
 from rewindd.paths import ROOT
-from rewindd.protocol.replies import PathReason, RewindResult, StepInfo
+from rewindd.protocol.replies import Dependent, Moved, PathReason, RewindResult, StepInfo
 
 _ACTIONS = {"restore": "green", "remove": "red", "merge": "yellow"}
 #: Paths of others that are named before the rest is only counted.
@@ -43,6 +43,8 @@ def has_window(result: RewindResult) -> bool:
 
 
 def _target(result: RewindResult, what: str) -> str:
+    if result.barrier_id:
+        return f" all sessions to barrier {visible(result.barrier_id)}" if result.moved else f" to barrier {visible(result.barrier_id)}"
     if not result.checkpoint_id:
         return ""
     return f" {'from' if what.startswith('restore') else 'to'} {visible(result.checkpoint_id)}"
@@ -52,6 +54,9 @@ def _details(result: RewindResult, paint: Paint, *, would: bool) -> list[str]:
     lines = [_step(step, paint) for step in result.steps]
     lines += _reasons("keep" if would else "kept", result.kept, paint, "cyan")
     lines += _reasons("conflict", result.conflicts, paint, "red")
+    lines += [f"  session   {visible(one.session_id)}  {_goes(one)}" for one in result.moved]
+    if result.not_members:
+        lines.append(paint(f"opened since, its files go back and its conversation stays: {_some(result.not_members)}", "yellow"))
     if result.git_heads is not None:
         then, now = githead.words(result.git_heads.then), githead.words(result.git_heads.now)
         lines.append(paint(f"git's HEAD: {visible(then)} then, {visible(now)} now", "yellow"))
@@ -63,10 +68,29 @@ def _details(result: RewindResult, paint: Paint, *, would: bool) -> list[str]:
     if result.not_restored:
         entries = f"{len(result.not_restored)} ignored {'entry does' if len(result.not_restored) == 1 else 'entries do'}"
         lines.append(paint(f"{entries} not come back: {_some([entry.path for entry in result.not_restored])}", "yellow"))
+    if result.dependents:
+        lines.append(paint("later checkpoints of others on what is taken back:", "yellow"))
+        lines += [_dependent(one) for one in result.dependents]
+    if result.children is not None:
+        whose = _some(list(result.children.sessions))
+        lines.append(f"left alone: {count(result.children.rows, 'change')} by sub-agents ({whose}) to {_some(list(result.children.paths))}")
+        lines.append(f"  to take them too: {visible(result.children.command)}")
     if result.left is not None:
         lines.append(f"left alone: {count(result.left.rows, 'change')} by nobody to {_some(list(result.left.paths))}")
         lines.append(f"  to take them too: {visible(result.left.command)}")
     return lines
+
+
+def _goes(one: Moved) -> str:
+    stands = f"{visible(one.head_before or 'its start')} -> {visible(one.head or 'its start')}" if one.head != one.head_before else "stays"
+    return f"{stands}  ({visible(one.agent)})"
+
+
+def _dependent(one: Dependent) -> str:
+    named = f"{visible(one.checkpoint_id)}{f' {visible(one.label)}' if one.label else ''}"
+    shown = ", ".join(visible(path) for path in one.paths[:_SHOWN])
+    more = one.count - min(len(one.paths), _SHOWN)
+    return f"  {named}  of session {visible(one.session_id)} ({visible(one.agent)}): {shown}{f' and {more} more' if more else ''}"
 
 
 def _step(step: StepInfo, paint: Paint) -> str:

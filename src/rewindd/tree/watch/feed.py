@@ -39,6 +39,12 @@ class Feed:
         self._table: Table[Watch] = Table(self._queue)
         self._read_bytes = 0
 
+    @property
+    def watches(self) -> int:
+        """Returns how many directories the kernel watches for it, those that nobody needs any more and that are not ended yet too."""
+        with self._table.lock:
+            return len(self._table)
+
     def fileno(self) -> int:
         """Returns the descriptor that is readable while events wait, the same until `close`."""
         return self._queue.fileno()

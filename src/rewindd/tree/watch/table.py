@@ -35,6 +35,10 @@ class Table(Generic[Holder]):
         self._users: dict[int, tuple[tuple[Holder, RelPath], ...]] = {}
         self._unused: set[int] = set()
 
+    def __len__(self) -> int:
+        """Returns how many descriptors the kernel has."""
+        return len(self._users) + len(self._unused)
+
     def users(self, wd: int) -> tuple[tuple[Holder, RelPath], ...]:
         """Returns who is to hear of an event; nobody for a descriptor that was let go, or is not known."""
         return self._users.get(wd, ())
