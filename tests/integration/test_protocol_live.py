@@ -48,6 +48,9 @@ class Peer:
         self.socket.send(msgspec.msgpack.encode({"v": 1, "id": number, "op": op, **fields}))
         reply = msgspec.convert(msgspec.msgpack.decode(self.socket.recv()), dict[str, object])
         assert (reply.pop("v"), reply.pop("id")) == (1, number)
+        riding = reply.pop("notices", None)
+        if riding is not None:
+            self.check(riding, "Notices", op)
         return reply
 
     def ask(self, op: str, **fields: object) -> Fields:
@@ -125,6 +128,7 @@ def play(peer: Peer, tree: Path, name: str) -> None:
     ask("release", session=name)
     (tree / "app.txt").write_bytes(b"one\n2\nthree\nnobody's\n")
     ask("diff", session=name, a="c1", paths=[b"app.txt"])
+    ask("events", session=name, diff=True)
     with_others(peer, tree, name)
     ask("list", session=name, all=True)
     ask("rewind", session=name, position="@", dry_run=True)
@@ -157,6 +161,10 @@ def with_others(peer: Peer, tree: Path, name: str) -> None:
     for other in others:
         peer.ask("session.open", directory=os.fsencode(tree), session_id=other)
         peer.ask("edit.begin", session=other, paths=[b"theirs.txt"])
+    edit = peer.ask("edit.begin", session=others[0], paths=[b"app.txt"])["edit"]
+    (tree / "app.txt").write_bytes(b"one\n2\nthree\nanother's\n")
+    peer.ask("edit.end", session=others[0], edit=edit)
+    assert peer.ask("snapshot", session=name, paths=[b"app.txt"])["overlaps"]
     (tree / "theirs.txt").write_bytes(b"theirs\n")
     assert peer.ask("save", session=name, checkpoint_id="c2")["checkpoint"]
     for other in others:
@@ -178,6 +186,11 @@ def test_every_checksum(peer: Peer, tree: Path, running: RealDaemon) -> None:
     play(peer, tree, "stored")
     peer.ask("session.open", directory=os.fsencode(tree), session_id="stored")
     peer.ask("snapshot", session="stored", paths=[b"app.txt"])
+    peer.ask("session.open", directory=os.fsencode(tree), session_id="another")
+    edit = peer.ask("edit.begin", session="another", paths=[b"app.txt"])["edit"]
+    (tree / "app.txt").write_bytes(b"another's\n")
+    peer.ask("edit.end", session="another", edit=edit)
+    peer.ask("events", session="stored", after=peer.ask("events", session="stored")["cursor"])
     running.stop()
     db = sqlite3.connect(running.data_dir / "store.db")
     for table, columns in columns_of_the_store().items():

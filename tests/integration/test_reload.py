@@ -135,3 +135,23 @@ def test_room_for_the_store(yard: Yard) -> None:
         saved = session.save()
         assert saved.incomplete.count == 0
         assert yard.listed(session, saved.id) == yard.disk()
+
+
+def test_rules_that_changed_while_no_daemon_ran(yard: Yard) -> None:
+    """A restart counts as a reload does: what is excluded since is forgotten, what is not any more is first seen."""
+    yard.write("a.txt", "1\n")
+    yard.write("b.md", "1\n")
+    with yard.session(session_id="s") as session:
+        first = session.save("first")
+    write(yard, "[capture]\nexclude = ['*.txt']\n")
+    yard.restart()
+    with yard.session(session_id="s") as session:
+        yard.write("a.txt", "2\n")
+        assert set(yard.listed(session, session.save("second").id)) == {"b.md"}
+    write(yard, "")
+    yard.restart()
+    with yard.session(session_id="s") as session:
+        third = session.save("third")
+        assert set(yard.listed(session, third.id)) == {"a.txt", "b.md"}
+        session.rewind(first.id, scope="workspace", restore="files", also="external")
+        assert (yard.root / "a.txt").exists()

@@ -8,87 +8,27 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from rewindd import blocking, errors
-from rewindd.client.blocking_session import Session
-from rewindd.protocol import replies, requests
+from rewindd.protocol import replies
 from support.daemon import RealDaemon, real_daemon
 from support.deeds import Deeds, Plan
 from support.desk import Photograph, photograph
-from support.witness import Acts, Authors, Conflict, Operation, Point, Seen, Witness
+from support.ledger import Ledger, Waiting, Wrong
+from support.players import Player, Tally
+from support.witness import Acts, Authors, Conflict, Operation, Point, Witness, is_below
 
 #: Sessions at first, and at most.
 FIRST, MOST = 2, 5
 PERSON = 5
-#: Rows of the log that are read after a step: more than any step makes.
-ROWS = 400
 #: How often what is done, of a hundred steps.
 KINDS = {"edit": 52, "structure": 7, "save": 13, "rewind": 19, "undo": 4, "redo": 3, "look": 2}
 _GAMES = count(1)
-
-
-class Wrong(AssertionError):
-    """Something is not as the witness says."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What was counted."""
-
-    steps: int = 0
-    edits: int = 0
-    saves: int = 0
-    rewinds: int = 0
-    undos: int = 0
-    exact: int = 0
-    refused: int = 0
-    kept: int = 0
-    #: Rewinds that changed a path in which others' later changes stayed.
-    kept_hunks: int = 0
-
-    def add(self, more: "Tally") -> None:
-        """Counts another game's in."""
-        for name in self.__slots__:
-            setattr(self, name, getattr(self, name) + getattr(more, name))
-
-    def __str__(self) -> str:
-        return (
-            f"{self.steps} steps, {self.edits} changes, {self.saves} saves, {self.rewinds} rewinds of which {self.kept_hunks} kept "
-            f"others' hunks, {self.undos} undos and redos ({self.exact} at once, to the byte), {self.refused} refused, "
-            f"{self.kept} paths kept"
-        )
-
-
-@dataclass(slots=True)
-class Player:
-    """One session and what it did."""
-
-    zone: int
-    session: Session
-    points: list[Point] = field(default_factory=list)
-    done: list[Operation] = field(default_factory=list)
-    #: Undone operations, the newest last, that a redo takes back; a save or a rewind ends that.
-    can_redo: list[Operation] = field(default_factory=list)
-
-    @property
-    def id(self) -> str:
-        """The session's id."""
-        return str(self.session.id)
-
-
-@dataclass(slots=True)
-class Waiting:
-    """Acts of some authors on a path that were not yet seen in the log; `seen` is what was there before them."""
-
-    path: str
-    authors: Authors
-    before: Seen
-    after: Seen
 
 
 class Crowd:
@@ -102,8 +42,8 @@ class Crowd:
         self.tally = Tally()
         self.players: list[Player] = []
         self.claims: dict[str, str] = {}
-        self.waiting: list[Waiting] = []
-        self.position = 0
+        #: Who is in the middle of editing what, while an operation is asked for.
+        self.editing: tuple[Player, str] | None = None
         #: The tree just before the newest operation.
         self.was: Photograph = {}
         aside = root.with_name("aside")
@@ -112,7 +52,7 @@ class Crowd:
         self.deeds.fill()
         for _ in range(FIRST):
             self._join()
-        self.position = self._log()[1]
+        self.ledger = Ledger(self.players[0].session, self.client)
 
     def play(self, steps: int) -> Tally:
         """Plays so many steps.
@@ -123,7 +63,7 @@ class Crowd:
         try:
             for _ in range(steps):
                 self._step()
-            self.see_log()
+            self.ledger.see()
         except BaseException as error:
             program = Path(__file__).relative_to(Path(__file__).parents[2])
             again = f"PYTHONPATH=tests {sys.executable} {program} {self.seed} {self.tally.steps}"
@@ -168,8 +108,8 @@ class Crowd:
         if plan is None:
             return
         self.tally.edits += 1
-        if kind == "structure" or any(one.path in plan.paths for one in self.waiting):
-            self.see_log()
+        if kind == "structure" or self.ledger.waits_for(plan.paths):
+            self.ledger.see()
         if player is None:
             self._by_nobody(plan)
         else:
@@ -177,13 +117,10 @@ class Crowd:
             way = self.chance.choices(list(ways), [4, 4, 3])[0]
             ways[way](player, plan, kind)
         if kind == "structure":
-            self.see_log()
+            self.ledger.see()
 
     def _by_nobody(self, plan: Plan) -> None:
-        holder = self._holder(plan.paths)
-        if holder is not None:
-            holder.session.release()
-            self._drop_claims(holder)
+        self._end_claims(plan.paths)
         self.say(f"person: {plan.what}")
         self._do(plan, ())
 
@@ -202,13 +139,10 @@ class Crowd:
             self._drop_claims(player)
 
     def _in_window(self, player: Player, plan: Plan, kind: str) -> None:
-        holder = self._holder(plan.paths)
-        others = [one for one in self.players if one is not player]
-        if holder is not None and holder is not player:
-            holder.session.release()
-            self._drop_claims(holder)
+        self._end_claims(plan.paths, but=player)
         if self.chance.random() < 0.03:
-            other = self.chance.choice(others)
+            other = self.chance.choice([one for one in self.players if one is not player])
+            self._end_claims(plan.paths)
             self.say(f"{player.zone} and {other.zone}: {plan.what}, in windows of both")
             with player.session.command("x"), other.session.command("y"):
                 self._do(plan, tuple(sorted((player.id, other.id))))
@@ -218,16 +152,20 @@ class Crowd:
             self._do(plan, (player.id,))
 
     def _do(self, plan: Plan, authors: Authors) -> None:
-        told = {path: self.witness.told(path) for path in self.witness.stories}
+        was = photograph(self.root)
         first = self.witness.next
         plan.do(authors)
+        now = photograph(self.root)
         for path in dict.fromkeys(act.path for act in self.witness.acts[first - 1 :]):
-            self.waiting.append(Waiting(path, authors, told.get(path), self.witness.told(path)))
+            self.ledger.waiting.append(Waiting(path, authors, was.get(path), now.get(path)))
 
-    def _holder(self, paths: tuple[str, ...]) -> Player | None:
-        """Who has a claim on one of the paths, or on something below them."""
-        holders = {self.claims[held] for held in self.claims for path in paths if held == path or held.startswith(f"{path}/")}
-        return next((one for one in self.players if one.id in holders), None)
+    def _end_claims(self, paths: tuple[str, ...], but: Player | None = None) -> None:
+        """Those who have a claim on one of the paths, or on something below them, let go: what changes next is not theirs."""
+        holders = {self.claims[held] for held in self.claims if is_below(held, paths)}
+        for one in self.players:
+            if one.id in holders and one is not but:
+                one.session.release()
+                self._drop_claims(one)
 
     def _drop_claims(self, player: Player) -> None:
         self.claims = {path: holder for path, holder in self.claims.items() if holder != player.id}
@@ -256,24 +194,27 @@ class Crowd:
         since = to.acts if to is not None else 0
         paths = tuple(self.chance.sample(sorted(self.witness.stories), 2)) if self.chance.random() < 0.15 else None
         how = self.chance.choices(["merge", "keep"], [2, 1])[0]
-        wanted = self.witness.rewound(player.id, to, paths)
-        self.say(f"{player.zone}: rewind to {len(player.points) - 1 - back}, before={before}, {how}, paths={paths}")
+        shared = self.chance.random() < 0.3
+        wanted = self.witness.rewound(player.id, to, paths, with_shared=shared)
+        also = f"before={before}, with_shared={shared}, {how}, paths={paths}"
+        self.say(f"{player.zone}: rewind to {len(player.points) - 1 - back}, {also}")
+
+        def ask(**more: Any) -> replies.RewindResult:
+            return player.session.rewind(point.id, before=before, with_shared=shared, on_conflict=how, paths=paths or (), **more)
+
         plan = None
         if self.chance.random() < 0.3:
             shown = photograph(self.root)
-            plan = player.session.rewind(point.id, before=before, on_conflict=how, paths=paths or (), dry_run=True).plan_id
+            plan = ask(dry_run=True).plan_id
             self._untouched(shown, "a dry run")
+        elif self.chance.random() < 0.06:
+            self._under_way(player, wanted)
         operation = Operation(id="", session=player.id, kind="rewind", paths=paths, before=dict(self.witness.live))
         later = {
             act.path for act in self.witness.acts[since:] if act.authors != (player.id,) and act.number in self.witness.live_of(act.path)
         }
-        result = self._operate(
-            operation,
-            wanted,
-            since,
-            how,
-            lambda: player.session.rewind(point.id, before=before, on_conflict=how, paths=paths or (), plan=plan),
-        )
+        with self._brackets():
+            result = self._operate(operation, wanted, since, how, lambda: ask(plan=plan))
         self.tally.rewinds += 1
         if result is None:
             return
@@ -282,6 +223,28 @@ class Crowd:
         player.done.append(operation)
         player.can_redo.clear()
         self._at_once(player, operation)
+
+    def _under_way(self, player: Player, wanted: dict[str, Acts]) -> None:
+        """Somebody else begins to edit one of the paths that a rewind is about to change."""
+        found = [path for path, acts in sorted(wanted.items()) if acts != self.witness.live_of(path)]
+        if found:
+            self.editing = self.chance.choice([one for one in self.players if one is not player]), self.chance.choice(found)
+            self.say(f"{self.editing[0].zone}: begins to edit {self.editing[1]}")
+
+    def _is_under_way(self, path: str) -> bool:
+        """True for what is being edited: with all below, and the directories above that would be made for it."""
+        return self.editing is not None and (is_below(path, [self.editing[1]]) or is_below(self.editing[1], [path]))
+
+    @contextmanager
+    def _brackets(self) -> Iterator[None]:
+        """The edit that is under way is announced for the block."""
+        try:
+            with ExitStack() as stack:
+                if self.editing is not None:
+                    stack.enter_context(self.editing[0].session.editing(self.editing[1]))
+                yield
+        finally:
+            self.editing = None
 
     def _at_once(self, player: Player, operation: Operation) -> None:
         """Undoes what was just done, to the byte, and redoes it, and so on."""
@@ -344,13 +307,21 @@ class Crowd:
     ) -> replies.RewindResult | None:
         """Carries one out and judges it; None where it conflicts, and then nothing was touched."""
         if self.chance.random() < 0.5:
-            self.see_log()
+            self.ledger.see()
         self.was = photograph(self.root)
         try:
             result = ask()
+        except errors.Busy:
+            self._untouched(self.was, "being busy")
+            self.ledger.see()
+            if self.editing is None or how == "keep":
+                raise
+            self.say("    busy")
+            self.tally.refused += 1
+            return None
         except errors.Conflict as error:
             self._untouched(self.was, "a conflict")
-            self.see_log()
+            self.ledger.see()
             if how == "keep":
                 raise Wrong(f"`keep` conflicts: {error}") from error
             listed = [Conflict(**one) for one in msgspec.convert(error.fields["conflicts"], list[dict[str, str]])]
@@ -376,16 +347,20 @@ class Crowd:
         self.tally.kept += len(kept)
         told = [str(path) for path in (*result.restored, *result.removed, *result.merged)]
         changed = sorted(path for path in {*self.was, *now} if self.was.get(path) != now.get(path))
+        if self.editing is not None and is_below(self.editing[1], changed):
+            raise Wrong(f"{self.editing[1]}: changed, and its edit was under way")
         if sorted(told) != changed:
             raise Wrong(f"told to be changed: {sorted(told)}; changed: {changed}")
         made = [str(step.path) for step in result.steps if step.why.startswith("needed by")]
         self.witness.switch(wanted, {one.path for one in kept}, made, changed)
-        self._see_rows(str(result.operation_id))
+        self.ledger.see(str(result.operation_id))
         operation.id = str(result.operation_id)
         operation.after = dict(self.witness.live)
 
     def _judge(self, conflicts: list[Conflict], wanted: dict[str, Acts], operation: Operation, since: int) -> None:
         for one in conflicts:
+            if one.reason.startswith("being edited") and self._is_under_way(one.path):
+                continue
             if not self.witness.is_excused(one, wanted, operation.session, since):
                 raise Wrong(f"{one.path}: conflicts, and need not: {one.reason}")
 
@@ -399,47 +374,6 @@ class Crowd:
         """Every path is as its story says."""
         if wrong := self.witness.differing(photograph(self.root)):
             raise Wrong("\n".join(wrong))
-
-    def see_log(self) -> None:
-        """Reads the log's new rows: those of the changes that were made since, by those who made them, and no other."""
-        self._see_rows(None)
-
-    def _see_rows(self, operation: str | None) -> None:
-        rows, self.position = self._log()
-        found: dict[str, list[Authors]] = {}
-        for row in rows:
-            if row.source == "effect":
-                if operation is None or row.operation_id != operation:
-                    raise Wrong(f"{row.path}: written by operation {row.operation_id}, expected was {operation}")
-                continue
-            owner = tuple(sorted(row.contested)) or ((row.session_id,) if row.session_id else ())
-            owners = found.setdefault(str(row.path), [])
-            if owners[-1:] != [owner]:
-                owners.append(owner)
-        for path in {*found, *(one.path for one in self.waiting)}:
-            made = [one for one in self.waiting if one.path == path]
-            if not _is_told(found.get(path, []), made):
-                raise Wrong(f"{path}: changed by {[one.authors for one in made]}, the log says {found.get(path, [])}")
-        self.waiting.clear()
-
-    def _log(self) -> tuple[list[replies.EditInfo], int]:
-        session = self.players[0].session
-        found = self.client.ask(requests.ReadLog(session=session.id, limit=ROWS), replies.Edits).edits
-        new = [row for row in found if row.seq > self.position]
-        return new, max([self.position, *(row.seq for row in found)])
-
-
-def _is_told(found: list[Authors], made: list[Waiting]) -> bool:
-    """True when the log's owners are those of the changes, in order; a stretch that comes to nothing may be left out."""
-    if not made:
-        return not found
-    stretch = 1
-    while stretch < len(made) and made[stretch].authors == made[0].authors:
-        stretch += 1
-    rest = made[stretch:]
-    if found and found[0] == made[0].authors and _is_told(found[1:], rest):
-        return True
-    return made[0].before == made[stretch - 1].after and _is_told(found, rest)
 
 
 @contextmanager

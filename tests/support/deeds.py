@@ -98,6 +98,8 @@ class Deeds:
         if not old or not new:
             return None
         path, to = self.chance.choice(old), self.chance.choice(new)
+        if self._had(to, path):
+            return None
         return Plan(f"rename {path} to {to}", (path, to), lambda authors: self._rename(path, to, authors))
 
     def chmod(self, zone: int) -> Plan | None:
@@ -225,9 +227,10 @@ class Deeds:
 
     def _replace(self, path: str, body: Body | None, authors: Authors) -> None:
         story, live, by = self.witness.story(path), self.witness.live_of(path), self.witness.next
-        for old in story.bodies:
-            if old.stands(live):
-                old.died.add(by)
+        # What an operation made again without an act is what was there last.
+        standing = [old for old in story.bodies if old.stands(live)] or story.bodies[-1:]
+        for old in standing if body is None else [old for old in standing if old.stands(live)]:
+            old.died.add(by)
         if body is not None:
             story.bodies.append(body)
         self.witness.tell(path, authors)
@@ -246,6 +249,11 @@ class Deeds:
             place.chmod(mode)
 
     # ---- what is there
+
+    def _had(self, path: str, other: str) -> bool:
+        """True when a path once had a line that another has now: back again, whose it was cannot be told by looking."""
+        lines = {line.text for line in self._body(other).lines}
+        return any(line.text in lines for body in self.witness.story(path).bodies for line in body.lines)
 
     def _line(self, who: str, zone: int) -> str:
         return f"{who}|{zone}|{next(self._lines)}\n"

@@ -126,10 +126,7 @@ class Witness:
     def told(self, path: str, live: Acts | None = None) -> Seen:
         """What the path must hold with these acts live, or those that are."""
         acts = self.live_of(path) if live is None else live
-        story = self.story(path)
-        body = story.body(acts)
-        if all(one.kind is Kind.DIRECTORY for one in story.bodies):
-            body = _standing(story, acts)
+        body = self.story(path).body(acts)
         if body is None:
             return None
         if body.kind is Kind.FILE:
@@ -200,11 +197,22 @@ class Witness:
         if path in self.loose and all(one is None or one[0] == "directory" for one in (told, seen)):
             return True
         # A directory to which somebody gave a mode may stay where whoever made it took that back.
-        if told is None and seen is not None and seen[0] == "directory" and self._are_homeless(path, self.live_of(path)):
-            return True
+        live = self.live_of(path)
+        if (told is None) != (seen is None) and (readings := self._readings(path, live)):
+            return (seen is not None) in readings or (seen is not None and self._are_homeless(path, live))
         # Where a path was removed and made again, a mode passes from one file to the next.
         again = len(self.story(path).bodies) > 1
         return again and told is not None and seen is not None and (told[0], told[2]) == (seen[0], seen[2])
+
+    def _readings(self, path: str, live: Acts) -> set[bool]:
+        """Whether a path that was only ever a directory is there, by either reading; nothing for others.
+
+        Made several times, one is as good as another: a removal meant the one that its author saw, or whichever is there.
+        """
+        story = self.story(path)
+        if any(one.kind is not Kind.DIRECTORY for one in story.bodies):
+            return set()
+        return {story.body(live) is not None, _comes_to_something(story, live)}
 
     # ---- whether a conflict is one
 
@@ -216,16 +224,16 @@ class Witness:
         path, now = conflict.path, self.live_of(conflict.path)
         shared = [one for one in now if one > since and len(self.authors(one)) > 1 and session in self.authors(one)]
         if conflict.reason.startswith("contested"):
-            return bool(shared)
+            return bool(set(shared) & wanted.get(path, now))
         if conflict.reason.startswith("its directory"):
             return any(not self._is_directory(above, wanted) for above in parents(path))
         if conflict.reason.startswith("the directory is still used"):
             return any(one != path and is_below(one, (path,)) and self.told(one, wanted.get(one)) for one in self.stories)
-        if conflict.reason.startswith("the same change was made by several"):
-            return self._is_shared(path, now, wanted.get(path, now))
         then = wanted.get(path, now)
-        if self._are_homeless(path, then):
+        if self._are_homeless(path, then) or len(self._readings(path, then)) > 1:
             return True
+        if conflict.reason.startswith("the same change was made by several"):
+            return self._is_shared(path, now, then)
         return any(self._clashes(self.acts[one - 1], now, then) for one in now ^ then)
 
     def _are_homeless(self, path: str, live: Acts) -> bool:
@@ -268,15 +276,10 @@ class Witness:
         return distance(body.lines, before, after, base, theirs) <= NEAR_LINES
 
 
-def _standing(story: Story, live: Acts) -> Body | None:
-    """What stands of a path that was only ever a directory: one is as good as another, so what came last counts, whichever it meant."""
-    found: Body | None = None
-    done: list[tuple[int, Body | None]] = [(body.born or 0, body) for body in story.bodies]
-    done += [(by or 0, None) for body in story.bodies for by in body.died]
-    for number, body in sorted(done, key=lambda one: one[0]):
-        if number in live or number == 0:
-            found = body
-    return found
+def _comes_to_something(story: Story, live: Acts) -> bool:
+    """True when the last live act that made or removed a path made it."""
+    done = [(body.born or 0, True) for body in story.bodies] + [(by or 0, False) for body in story.bodies for by in body.died]
+    return max((one for one in done if one[0] in live or one[0] == 0), default=(0, False))[1]
 
 
 def distance(lines: Iterable[Line], before: Acts, after: Acts, base: Acts, theirs: Acts) -> float:

@@ -26,7 +26,10 @@ ALLOWED: dict[str, set[str]] = {
     "blocking": {"client"},
 }
 BANNED: dict[str, set[str]] = {
-    **{room: {"anyio", "asyncio", "zmq", "sqlite3", "socket", "subprocess", "time", "click"} for room in {*PURE, *CORE, "places", "configuration"}},
+    **{
+        room: {"anyio", "asyncio", "zmq", "sqlite3", "socket", "subprocess", "time", "click"}
+        for room in {*PURE, *CORE, "places", "configuration"}
+    },
     "store": {"anyio", "asyncio", "zmq", "click"},
     "tree": {"anyio", "asyncio", "zmq", "sqlite3", "click"},
     "service": {"zmq", "sqlite3", "click"},

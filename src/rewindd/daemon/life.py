@@ -10,7 +10,8 @@ from typing import Protocol
 
 import anyio
 
-from rewindd.daemon import textfile
+from rewindd import errors
+from rewindd.daemon import refusal, textfile
 from rewindd.daemon.config import Settings
 from rewindd.daemon.notify import Notifier
 from rewindd.daemon.reload import Tunable, Tuned
@@ -72,6 +73,7 @@ async def live(settings: Settings, inherited: int | None, running: Running, noti
     meter = Meter()
     server = Server(settings.socket, inherited, meter=meter)
     stop = _Stop(server, notifier)
+    is_open = False
     try:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with running(
@@ -82,8 +84,13 @@ async def live(settings: Settings, inherited: int | None, running: Running, noti
                 capture=settings.capture,
                 meter=meter,
             ) as service:
+                is_open = True
                 _log.info("ready on %s, data in %s, pid %d", settings.socket, settings.data_dir, os.getpid())
                 await _work(settings, server, service, stop, signals, notifier, ends_when_idle=ends_when_idle)
+    except (errors.RewinddError, OSError) as error:
+        if inherited is not None and not is_open:
+            await refusal.answer(server, error)
+        raise
     finally:
         await server.close()
     _log.info("ended: %s", server.counts)

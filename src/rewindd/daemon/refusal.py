@@ -4,8 +4,6 @@ Else their connections would stay in the socket's queue, start the unit again at
 up; and each of them would learn nothing but that time passed.
 """
 
-import os
-import select
 import time
 from collections.abc import Callable
 
@@ -18,8 +16,8 @@ from rewindd.protocol.wire import Progress
 
 #: How long nobody must have asked before the daemon ends. The unit's start limit (8 in 20 s) is not reached by starts this far apart.
 QUIET_S = 3.0
-#: A client whose connection ended with an attempt to start is back by then: libzmq connects again after 100 ms.
-COMES_BACK_S = 0.5
+#: Who waited is heard by then: a connection and its first message take some milliseconds, or more where much else runs.
+HEARD_S = 1.0
 
 
 class _Refusing:
@@ -45,27 +43,31 @@ class _Refusing:
 
 
 def refuse(path: str, inherited: int, error: Exception) -> None:
-    """Answers every request with `unavailable` and the error's words, until none came for `QUIET_S`. Takes the descriptor.
+    """As `answer`, where there is no server yet. Takes the descriptor."""
+    anyio.run(_refuse, path, inherited, error)
 
-    Returns soon where nobody waits, so that who starts the unit by hand sees at once that it failed.
+
+async def answer(server: Server, error: Exception) -> None:
+    """Answers every request with `unavailable` and the error's words, until none came for `QUIET_S`; the server has not served yet.
+
+    Where nobody waits it returns soon, so that who starts the unit by hand sees at once that it failed.
     """
-    if select.select([inherited], [], [], COMES_BACK_S)[0]:
-        anyio.run(_answer, path, inherited, error)
-    else:
-        os.close(inherited)
-
-
-async def _answer(path: str, inherited: int, error: Exception) -> None:
     refusing = _Refusing(errors.Unavailable(f"the daemon cannot start: {error}"))
+    began_s = time.monotonic()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve, refusing)
+        while True:
+            patience_s = QUIET_S if server.counts.requests else HEARD_S
+            left_s = max(server.last_request_s, began_s) + patience_s - time.monotonic()
+            if left_s <= 0:
+                break
+            await anyio.sleep(left_s)
+        server.stop()
+
+
+async def _refuse(path: str, inherited: int, error: Exception) -> None:
     server = Server(path, inherited)
     try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.serve, refusing)
-            while True:
-                left_s = server.last_request_s + QUIET_S - time.monotonic()
-                if left_s <= 0:
-                    break
-                await anyio.sleep(left_s)
-            server.stop()
+        await answer(server, error)
     finally:
         await server.close()

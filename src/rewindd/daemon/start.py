@@ -58,30 +58,29 @@ def _settle(given: Given, env: MutableMapping[str, str]) -> Settings:
 
 
 def _live(settings: Settings, env: MutableMapping[str, str], running: Running) -> None:
-    """Lives; who waits already is told where the daemon cannot start."""
+    """Takes both locks, then lives; who waits already is told where that cannot be. The locks outlast the socket and the store."""
     notifier = Notifier(env)
     ends_when_idle = env.pop(config.STARTED_BY, "") == config.AUTOSTART
     endpoint.check_length(settings.socket)
     inherited = activation.inherited(env, settings.socket)
-    spare = None if inherited is None else os.dup(inherited)
-    try:
-        _live_locked(settings, inherited, running, notifier, ends_when_idle)
-    except (errors.RewinddError, OSError) as error:
-        if spare is not None:
-            refusal.refuse(settings.socket, spare, error)
-        raise
-
-
-def _live_locked(settings: Settings, inherited: int | None, running: Running, notifier: Notifier, ends_when_idle: bool) -> None:
-    """Takes both locks, then lives. The locks outlast the socket and the store."""
     with ExitStack() as locks:
-        endpoint.private_directory(os.path.dirname(settings.socket))
-        locks.enter_context(lock.held(f"{settings.socket}.lock", f"socket {settings.socket}"))
-        os.makedirs(settings.data_dir, mode=0o700, exist_ok=True)
-        locks.enter_context(lock.held(os.path.join(settings.data_dir, "lock"), f"data directory {settings.data_dir}"))
-        if inherited is None:
-            endpoint.make_way(settings.socket)
+        try:
+            _prepare(settings, inherited, locks)
+        except (errors.RewinddError, OSError) as error:
+            if inherited is not None:
+                refusal.refuse(settings.socket, inherited, error)
+            raise
         anyio.run(_alive, settings, inherited, running, notifier, ends_when_idle)
+
+
+def _prepare(settings: Settings, inherited: int | None, locks: ExitStack) -> None:
+    """Takes both locks, and makes way for the socket."""
+    endpoint.private_directory(os.path.dirname(settings.socket))
+    locks.enter_context(lock.held(f"{settings.socket}.lock", f"socket {settings.socket}"))
+    os.makedirs(settings.data_dir, mode=0o700, exist_ok=True)
+    locks.enter_context(lock.held(os.path.join(settings.data_dir, "lock"), f"data directory {settings.data_dir}"))
+    if inherited is None:
+        endpoint.make_way(settings.socket)
 
 
 def _single(raised: Exception) -> Exception:

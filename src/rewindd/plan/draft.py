@@ -179,7 +179,7 @@ def _kind(timeline: Timeline, path: RelPath, wanted: Seqs) -> Kind | None:
     None where they do not tell, because it came into view later.
     """
     rows = timeline.rows(path)
-    if not rows or any(row.source.is_view for row in rows[1:]):
+    if not rows or any(row.source.is_view for row in rows[1:]) or (rows[0].source.is_view and isinstance(rows[0].after, Unknown)):
         return None
     kind = rows[0].after.kind if rows[0].source.is_view else rows[0].before.kind
     for row in rows:

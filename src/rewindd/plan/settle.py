@@ -116,13 +116,14 @@ class _Work:
             target = Clash("not merged") if merged is None else merged
         else:
             target = way.version if isinstance(way, Exact) else way
-        wanted = draft.wanted
+        wanted, why = draft.wanted, draft.why
         if isinstance(target, Clash):
             if on_conflict is not OnConflict.OVERWRITE or draft.fallback is None:
                 reason = self._names.standing(target.reason, draft.others) if isinstance(way, Merged) else target.reason
                 self._refuse(draft.path, reason, on_conflict)
                 return
             target, wanted = draft.fallback.version, draft.fallback.wanted
+            why = self._names.why("overwritten with what it was then", gone=listed((*draft.others, *draft.gone)))
         self.decisions[draft.path] = Decision(
             path=draft.path,
             expect=draft.current,
@@ -130,7 +131,7 @@ class _Work:
             off=draft.live - wanted,
             on=wanted - draft.live,
             action=_action(target, merged_from=isinstance(way, Merged)),
-            why=draft.why,
+            why=why,
             others=listed((*draft.others, *draft.gone)),
         )
 

@@ -71,6 +71,7 @@ async def decide(
     """
     drafts = [replace(draft, way=Keep(tree.unseen[draft.path])) if draft.path in tree.unseen else draft for draft in drafts]
     edited = _edited(state, tree, drafts, session) if session is not None and on_conflict is not OnConflict.OVERWRITE else {}
+    names = Names({**names.agents, **{one: (await state.session(one)).agent for one in edited.values()}})
     drafts = [
         replace(draft, way=Clash(f"being edited by {names.sessions([edited[draft.path]])}")) if draft.path in edited else draft
         for draft in drafts

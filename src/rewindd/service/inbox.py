@@ -68,6 +68,7 @@ class Inbox:
         if seq <= self.cursor:
             return False
         self.cursor = seq
+        self.loose = [one for one in self.loose if one.seq > seq]
         while self.pending and self.pending[0].seq <= seq:
             self.pending.popleft()
         if self.behind:

@@ -1,7 +1,7 @@
 """The workspace's lock: whoever holds it may observe and write its log, and finds no operation half done.
 
-Nobody holds it for long: what takes time is done in between, and the others have their turn then (`breathing`). While an operation
-changes the tree the lock is free for what does not touch its paths.
+Nobody holds it for long: what takes time is done while the lock is free (`breathing`), or free at least for those who look at named
+paths only, as snapshots do (`applying`): while an operation changes the tree, while much is read, between transactions.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -35,7 +35,7 @@ async def locked(state: State, tree: Tree, *, about: Iterable[RelPath] | None = 
 
 @asynccontextmanager
 async def breathing(state: State, tree: Tree) -> AsyncIterator[None]:
-    """Lets others have the lock within: what was known before may not be so after it. For the lock's holder.
+    """Lets anybody have the lock within: what was known before may not be so after it. For a holder who took nothing off the feed's list.
 
     Raises:
         Busy: an operation was interrupted meanwhile, and cannot be recovered now.
@@ -51,8 +51,11 @@ async def breathing(state: State, tree: Tree) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def applying(tree: Tree, paths: Iterable[RelPath]) -> AsyncIterator[None]:
-    """Frees the lock within for what does not touch these paths, which an operation is changing. For the lock's holder."""
+async def applying(tree: Tree, paths: Iterable[RelPath] = ()) -> AsyncIterator[None]:
+    """Frees the lock within for those who look at named paths only, and at none of these, which are being changed. For the holder.
+
+    Who looks at everything waits for the end: what the holder took off the feed's list would be missing in what he sees.
+    """
     under_way = tree.applying = Applying(paths)
     tree.lock.release()
     try:

@@ -17,7 +17,7 @@ from rewindd.model.versions import UNKNOWN, File, Version
 from rewindd.paths import RelPath
 from rewindd.service import ahead, heads, keeping, noticing, telling
 from rewindd.service.changes import BATCH_ROWS, Change, arrived, changed, ended, in_order
-from rewindd.service.locking import breathing
+from rewindd.service.locking import applying, breathing
 from rewindd.service.own_places import inner_paths
 from rewindd.service.sighting import Leave, sight
 from rewindd.service.state import State, Tree
@@ -40,7 +40,7 @@ async def observe(state: State, tree: Tree, paths: Iterable[RelPath] | None = No
         StoreError: the store failed; the log is as it was.
     """
     if paths is not None:
-        seen = await _observe(state, tree, Wanted(trees=tuple(paths)), leave)
+        seen = await _observe(state, tree, Wanted(trees=tuple(paths)), leave, alone=False)
         return [Missing(path=one.path, reason=one.reason) for one in seen.unseen]
     async with observing(state, tree, leave=leave) as sighted:
         return sighted.missing
@@ -85,7 +85,7 @@ async def observing(state: State, tree: Tree, *, leave: Leave | None = None) -> 
     dirt = await noticing.take(state, tree)
     wanted = noticing.wanted(tree, dirt)
     try:
-        fresh = await _look_and_prepare(state, tree, wanted, leave)
+        fresh = await _look_and_prepare(state, tree, wanted, leave, alone=True)
         unseen = noticing.unseen_after(tree, wanted, fresh.seen)
         missing = [Missing(path=path, reason=reason) for path, reason in sorted({**unseen, **fresh.seen.left}.items())]
         if len(fresh.changes) > BATCH_ROWS:
@@ -107,7 +107,7 @@ async def observing(state: State, tree: Tree, *, leave: Leave | None = None) -> 
 async def observe_dirt(state: State, tree: Tree, dirt: Dirt | None, wanted: Wanted, leave: Leave | None = None) -> dict[RelPath, str]:
     """Looks at what is wanted because of `dirt`, which is put back where that fails; returns what was left. Otherwise as `observe`."""
     try:
-        seen = await _observe(state, tree, wanted, leave)
+        seen = await _observe(state, tree, wanted, leave, alone=True)
     except BaseException:
         noticing.put_back(tree, dirt)
         raise
@@ -115,8 +115,8 @@ async def observe_dirt(state: State, tree: Tree, dirt: Dirt | None, wanted: Want
     return seen.left
 
 
-async def _observe(state: State, tree: Tree, wanted: Wanted, leave: Leave | None) -> Observation:
-    fresh = await _look_and_prepare(state, tree, wanted, leave)
+async def _observe(state: State, tree: Tree, wanted: Wanted, leave: Leave | None, *, alone: bool) -> Observation:
+    fresh = await _look_and_prepare(state, tree, wanted, leave, alone=alone)
     await append(state, tree, fresh.changes, fresh.packed)
     await _settle(state, tree, fresh.seen)
     return fresh.seen
@@ -131,8 +131,11 @@ class _Fresh:
     packed: Sequence[keeping.Packed]
 
 
-async def _look_and_prepare(state: State, tree: Tree, wanted: Wanted, leave: Leave | None) -> _Fresh:
-    """Looks, and where there is much to read lets others have the lock while that is read: what was seen before is written by then."""
+async def _look_and_prepare(state: State, tree: Tree, wanted: Wanted, leave: Leave | None, *, alone: bool) -> _Fresh:
+    """Looks, and where there is much to read frees the lock while that is read: what was seen before is written by then.
+
+    `alone`: nobody else is to look at everything meanwhile, because what is wanted is on no list any more.
+    """
     fresh = await _look_once(state, tree, wanted, leave, {}, ahead.ALLOWANCE)
     for attempt in range(1, ahead.ATTEMPTS + 1):
         deferred = fresh.seen.deferred
@@ -140,7 +143,7 @@ async def _look_and_prepare(state: State, tree: Tree, wanted: Wanted, leave: Lea
             break
         await append(state, tree, fresh.changes, fresh.packed)
         await _settle(state, tree, fresh.seen)
-        async with breathing(state, tree):
+        async with applying(tree) if alone else breathing(state, tree):
             read = await ahead.read(state, tree, sorted(deferred))
         allowance = ahead.ALLOWANCE if attempt < ahead.ATTEMPTS else None
         more = await _look_once(state, tree, Wanted(paths=deferred), leave, read, allowance)
@@ -182,7 +185,7 @@ async def append(state: State, tree: Tree, changes: Sequence[Change], packed: Se
     for start in range(0, len(changes), BATCH_ROWS):
         batch = changes[start : start + BATCH_ROWS]
         if start and tree.lock.statistics().tasks_waiting:
-            async with breathing(state, tree):
+            async with applying(tree):  # what is known now is half of what was seen
                 pass
             batch = _still_so(tree, batch)
         rows, entries = _numbered(tree, batch)

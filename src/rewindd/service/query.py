@@ -57,8 +57,8 @@ MAX_SHOWN_BYTES = 1 << 20
 async def status(state: State) -> replies.Status:
     """Returns what the daemon is, holds, and had to recover."""
 
-    def read(db: Connection) -> tuple[tuple[int, int, int, int], list[replies.WorkspaceInfo], int]:
-        return totals(db), [_workspace(state, one) for one in known(db)], sessions.count_open(db)
+    def read(db: Connection) -> tuple[tuple[int, int, int, int], list[Workspace], int]:
+        return totals(db), list(known(db)), sessions.count_open(db)
 
     counted, listed, opened = await state.bridge.transact(read)
     size, blobs, rows, saved = counted
@@ -72,7 +72,8 @@ async def status(state: State) -> replies.Status:
         data_dir=FsText(state.data_dir),
         store=replies.StoreInfo(bytes=size, blobs=blobs, rows=rows, checkpoints=saved),
         recovered=list(state.recovered),
-        workspaces=listed,
+        # Here, and not in the store's thread: what is watched changes between two words there.
+        workspaces=[_workspace(state, one) for one in listed],
         sessions=opened,
         config=state.config,
     )

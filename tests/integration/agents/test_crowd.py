@@ -5,15 +5,17 @@ import random
 import pytest
 
 from rewindd.model.versions import Kind
-from support.crowd import Tally, Wrong, game
+from support.crowd import game
 from support.daemon import RealDaemon
+from support.ledger import Wrong
+from support.players import Tally
 from support.replay import Body, Line
 from support.witness import Conflict, Witness
 
 #: Games of a usual run, always the same.
 SEEDS, STEPS = (1, 2, 3, 4, 5), 90
 #: Games of a long run, each time others.
-LONG_GAMES, LONG_STEPS = 40, 400
+LONG_GAMES, LONG_STEPS = 32, 400
 #: Rewinds that changed a path and kept others' later work in it: fewer would prove little.
 MANY, LONG_MANY = 20, 1000
 

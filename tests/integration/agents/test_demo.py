@@ -9,9 +9,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 #: Far above what it takes.
 PATIENCE_S = 100.0
-#: What differs from run to run: a session's id, a plan's, the time of day, the temporary directory.
+#: What differs from run to run: a session's id, a checkpoint's, a plan's, the time of day, the temporary directory.
 VARYING = (
     (re.compile(r"\b\d{4}-[0-9a-z]{12}\b"), "SESSION"),
+    (re.compile(r"checkpoint [0-9a-z]{10}\b"), "CHECKPOINT"),
     (re.compile(r"\b[0-9a-f]{16}\b"), "PLAN"),
     (re.compile(r"\b\d\d:\d\d UTC"), "TIME"),
     (re.compile(r"/\S*/rewindd-demo-\w+"), "DIRECTORY"),

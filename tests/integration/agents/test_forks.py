@@ -129,6 +129,24 @@ async def test_a_sub_agent_begins_anew(desk: Desk) -> None:
             assert (await child.load(one.id)).id == one.id, "it can go back to what its parent had"
 
 
+async def test_a_fork_of_a_sub_agent(desk: Desk) -> None:
+    """A sub-agent is forked at its own checkpoints, and at those of its parent that it can go back to; these are shared then."""
+    async with desk.session() as parent:
+        one = await say(parent, desk, "one")
+        async with desk.session(parent_id=parent.id) as child:
+            two = await say(child, desk, "two")
+            await say(parent, desk, "later")
+            async with desk.session(parent_id=child.id, from_position="two") as fork:
+                assert ([each.id for each in await fork.list()], await prompts(fork)) == ([two.id], ["two"])
+                assert (await fork.load("one")).id == one.id, "as far as the sub-agent can go back"
+                with pytest.raises(errors.UnknownCheckpoint):
+                    await fork.load("later")
+            async with desk.session(parent_id=child.id, from_position="one") as fork:
+                assert ([each.id for each in await fork.list()], await prompts(fork)) == ([one.id], ["one"])
+                with pytest.raises(errors.UnknownCheckpoint):
+                    await fork.load("two")
+
+
 async def test_what_is_no_fork(desk: Desk) -> None:
     """No parent, no such checkpoint, another workspace, an id of a session that is no such fork: an error, and no session is there."""
     elsewhere = desk.root.parent / f"{desk.root.name}-elsewhere"

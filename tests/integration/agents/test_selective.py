@@ -42,7 +42,7 @@ async def test_runs_of_three_in_one_file(desk: Desk) -> None:
         start_one, start_two = await one.save(), await two.save()
         now: dict[str, str] = {}
         for session, line in ((one, 1), (two, 5), (None, 9), (one, 13), (two, 17), (None, 21), (one, 3)):
-            now[f"_{line}"] = f"{line} of {'a person' if session is None else session.agent}"
+            now[f"_{line}"] = f"{line} of {'a person' if session is None else 'codex' if session is one else 'claude'}"
             if session is None:
                 desk.write("it", lines(**now))
                 await one.pending()  # a look, so that it is a run of its own
@@ -260,7 +260,7 @@ async def test_children(desk: Desk) -> None:
             async with desk.session(agent="subsub", parent_id=child.id) as grandchild:
                 now: dict[str, str] = {}
                 for number, session in enumerate((parent, child, grandchild, fork)):
-                    now[f"_{number * 5}"] = session.agent
+                    now[f"_{number * 5}"] = f"of {session.id}"
                     await saved(session, desk, "it", lines(**now))
                 await edit(grandchild, desk, "of-grandchild", "pending\n")
                 await grandchild.close()
@@ -278,11 +278,11 @@ async def test_children(desk: Desk) -> None:
             assert desk.photograph() == before
             result = await parent.rewind(start.id, with_children=True)
             assert result.children is None
-            assert (desk.read("it"), sorted(desk.photograph())) == (lines(_15="fork"), ["it"])
+            assert (desk.read("it"), sorted(desk.photograph())) == (lines(_15=f"of {fork.id}"), ["it"])
             assert set(steps(result)["it"].sessions) == {child.id, grandchild.id, fork.id}
-            assert await child.pending() == []
+            assert [diff.path for diff in await child.pending()] == ["it"]  # its last checkpoint has what went
             after = desk.photograph()
-            tails = [one for one in await desk.client.checkpoints(parent_workspace(plan, parent)) if one.automatic]
+            tails = [one for one in await desk.client.checkpoints(desk.root) if one.automatic]
             assert grandchild.id in {one.session_id for one in tails}
             await parent.undo()
             assert desk.photograph() == before
@@ -291,12 +291,6 @@ async def test_children(desk: Desk) -> None:
             await saved(child, desk, "later", "child goes on\n")
             await parent.undo()
             assert desk.photograph() == {**before, "later": desk.photograph()["later"]}
-
-
-def parent_workspace(plan: replies.RewindResult, parent: rewindd.Session) -> str:
-    """The workspace that a session is of."""
-    assert plan.dry_run
-    return parent.workspace
 
 
 async def test_dependents(desk: Desk) -> None:
@@ -326,16 +320,18 @@ async def test_dependents(desk: Desk) -> None:
 
 async def test_dependents_are_cut_and_counted(desk: Desk) -> None:
     """Of many paths the first twenty are named."""
+    names = [f"{number:02}" for number in range(30)]
+    for name in names:
+        desk.write(name, lines())
     async with desk.session() as one, desk.session() as two:
         start = await one.save()
-        names = [f"{number:02}" for number in range(30)]
         await one.snapshot(*names)
         for name in names:
-            desk.write(name, lines())
+            desk.write(name, lines(_5="one"))
         await one.save()
         await two.snapshot(*names)
         for name in names:
-            desk.write(name, lines(_5="two"))
+            desk.write(name, lines(_5="one", _15="two"))
         await two.save()
         (dependent,) = (await one.rewind(start.id, dry_run=True)).dependents
         assert ([str(path) for path in dependent.paths], dependent.count) == (names[:20], 30)

@@ -40,9 +40,11 @@ class Place:
             "XDG_CONFIG_HOME": str(directory / "config"),
         }
 
-    def ran(self, *args: str, prefix: tuple[str, ...] = (), **env: str) -> "subprocess.CompletedProcess[str]":
+    def ran(self, *args: str, prefix: tuple[str, ...] = (), env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
         command = [*prefix, *COMMAND, *args]
-        return subprocess.run(command, env={**self.env, **env}, cwd=self.tree, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(
+            command, env={**self.env, **(env or {})}, cwd=self.tree, capture_output=True, text=True, check=False, timeout=60
+        )
 
     def run(self, *args: str, status: int = 0, prefix: tuple[str, ...] = ()) -> str:
         done = self.ran(*args, prefix=prefix)
@@ -152,7 +154,7 @@ def test_logs_of_a_daemon_that_was_started_by_hand(place: Place) -> None:
         with target.open("wb") as sink:
             process = subprocess.Popen(command, env=place.env, cwd="/", stderr=sink)
         try:
-            until(lambda: place.ran("status", REWINDD_AUTOSTART="0").returncode == 0)
+            until(lambda: place.ran("status", env={"REWINDD_AUTOSTART": "0"}).returncode == 0)
             assert ("ready on" in place.run("logs", status=status)) == (status == 0)
         finally:
             process.terminate()
@@ -338,14 +340,14 @@ def test_where_systemd_has_the_daemon(place: Place) -> None:
         (bin_dir / name).write_text(text)
         (bin_dir / name).chmod(0o755)
     env = {"PATH": f"{bin_dir}:{place.env['PATH']}", "STATUS": "0", "SERVICE": "failed"}
-    shown = place.ran("logs", "-f", "-n", "7", **env)
+    shown = place.ran("logs", "-f", "-n", "7", env=env)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.split()[:3] == ["--user", "--unit=rewindd.service", "--lines=7"]
     assert "--follow" in shown.stdout
-    assert place.ran("logs", **{**env, "STATUS": "3"}).returncode == 69
-    told = {one["check"]: one for one in json.loads(place.ran("doctor", "--json", **env).stdout)["findings"]}
+    assert place.ran("logs", env={**env, "STATUS": "3"}).returncode == 69
+    told = {one["check"]: one for one in json.loads(place.ran("doctor", "--json", env=env).stdout)["findings"]}
     assert told["unit"]["state"] == "problem"
     assert "rewindd.service has failed (exit-code)" in told["unit"]["message"]
     assert told["lingering"]["remedy"] == "loginctl enable-linger"
-    told = {one["check"]: one for one in json.loads(place.ran("doctor", "--json", **{**env, "SERVICE": "inactive"}).stdout)["findings"]}
+    told = {one["check"]: one for one in json.loads(place.ran("doctor", "--json", env={**env, "SERVICE": "inactive"}).stdout)["findings"]}
     assert told["unit"]["state"] == "ok"

@@ -58,7 +58,7 @@ CHANGE = replies.FileDiff(
 def test_status_has_the_interfaces_fields(daemon: FakeDaemon, run: Rewindctl) -> None:
     """`status --json` is the object of the table, in its order."""
     daemon.tell(requests.GetStatus, STATUS)
-    fields = "version protocol features pid uptime_s socket data_dir store recovered workspaces sessions"
+    fields = "version protocol features pid uptime_s socket data_dir store recovered workspaces sessions config"
     assert list(run("status", "--json").json) == fields.split()
     said = run("status")
     assert "process 7 since 1m 1s" in said.out

@@ -112,6 +112,23 @@ async def test_a_taken_claim_waits_with_the_rest(at: Sill, monkeypatch: pytest.M
     assert [one.kind for one in await all_told(at)] == ["changed"] * 3 + ["claim-taken", "changed"]
 
 
+async def test_an_onlooker_sees_no_further_than_memory(at: Sill, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a session did not acknowledge bounds what an onlooker is told: the rest comes when it has, and nothing is read for it."""
+    for where in (inbox, telling):
+        monkeypatch.setattr(where, "MAX_PENDING", 2)
+    for number in range(4):
+        await change(at, f"{number + 1}\n")
+
+    async def look(after: int | None = None) -> replies.Notices:
+        return await at.ask(requests.ReadEvents(session=A, after=after, ack=False), replies.Notices)
+
+    first = await look()
+    assert (len(first.events), first.more) == (2, True)
+    assert (await look(first.cursor)).events == []
+    await told(at, first.cursor)
+    assert len((await look(first.cursor)).events) == 2
+
+
 async def test_a_patch_is_bounded(at: Sill, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long patch is cut at a line's end and says so; a binary one says that it is."""
     monkeypatch.setattr(telling, "MAX_PATCH_CHARS", 200)

@@ -25,6 +25,37 @@ def _texts(db: Connection, last: EventId | None) -> list[str]:
     return [stored.event.text for stored in events.chain(db, last)]
 
 
+def test_conversations_without_what_they_say(db: Connection, session: Session) -> None:
+    """Many branches are walked at once, each event told once, with its parent, time and kind; some are found with what they say."""
+    first = events.append(db, session.id, None, [_prompt("root"), Event(kind=EventKind.CLEAR)], 5)
+    ends = [events.append(db, session.id, first, [_prompt(f"branch {n}")], 6 + n) for n in range(1200)]
+    lasts = [end for end in ends if end is not None]
+    told = events.told(db, [*lasts, *lasts[:3]])
+    assert len(told) == 1202
+    assert [told[last].parent for last in lasts[:2]] == [first, first]
+    assert (told[lasts[-1]].at_ns, told[EventId(2)].kind, told[EventId(1)].parent) == (1205, EventKind.CLEAR, None)
+    assert events.told(db, []) == {}
+    assert [one.event.text for one in events.find(db, [lasts[1], EventId(1), EventId(10**6)])] == ["root", "branch 1"]
+
+
+def test_a_line_of_sessions(db: Connection, workspace: Workspace, session: Session, make_checkpoint: Callable[..., Checkpoint]) -> None:
+    """Checkpoints of several sessions in order of creation, of each up to a number; the first at a position."""
+    other = replace(session, id=SessionId("other"), parent=session.id, origin=CheckpointId("c1"))
+    sessions.add(db, other)
+    assert sessions.find(db, other.id) == other
+    for number, (owner, seq) in enumerate([(session, 1), (session, 1), (other, 2), (session, 3), (other, 4)]):
+        made = make_checkpoint(uid=f"{number}", id=CheckpointId(f"c{number}"), label=None)
+        checkpoints.add(db, workspace.id, replace(made, session=owner.id, seq=seq))
+    last = checkpoints.number_of(db, session.id, CheckpointId("c1"))
+    assert checkpoints.number_of(db, other.id, CheckpointId("c1")) is None
+    line = [(other.id, None), (session.id, last)]
+    assert [one.id for one in checkpoints.of_line(db, line)] == ["c0", "c1", "c2", "c4"]
+    assert [one.id for one in checkpoints.of_line(db, line, 3)] == ["c1", "c2", "c4"]
+    assert [one.id for one in checkpoints.of_line(db, [(session.id, None)])] == ["c0", "c1", "c3"]
+    found = [checkpoints.first_at(db, session.id, seq) for seq in (0, 1, 2, 3, 4)]
+    assert [one.id if one is not None else None for one in found] == ["c0", "c0", "c3", "c3", None]
+
+
 def test_session_lives(db: Connection, session: Session) -> None:
     """A session is found as it stands, through closing and opening again."""
     head = Head(checkpoint=CheckpointId("c1"), event=EventId(2**40))

@@ -37,7 +37,7 @@ def watch_command(run: Invocation, diff: bool, once: bool, keep: bool) -> None:
             run.screen.print(notice(one, run.screen))
         listening.ready.clear()
         run.screen.flush()
-        if once and not told.more:
+        if once and not (told.more and told.events):  # to an onlooker the rest is told when the session has acknowledged these
             _acknowledge(run, session, None if keep else told)
             return
 
