@@ -92,6 +92,19 @@ async def test_no_ignore_again(desk: Desk) -> None:
         assert desk.read("build/x") == "made\n"
 
 
+async def test_an_ignored_file_that_is_named(desk: Desk) -> None:
+    """A file that the rules leave out and a session names is watched from then on, with the directory that it is in."""
+    subprocess.run(["git", "init", "--quiet", str(desk.root)], check=True)
+    desk.write(".gitignore", "build/\n")
+    desk.write("build/deep/x", "made\n")
+    async with desk.session() as session:
+        await session.snapshot("build/deep/x")
+        desk.write("build/deep/x", "edited\n")
+        assert (await session.save("edited")).files == 1
+        await session.rewind("edited", before=True)
+        assert desk.read("build/deep/x") == "made\n"
+
+
 @pytest.mark.timeout(120)
 async def test_many_large_files_at_once(tmp_path: Path) -> None:
     """Memory follows neither the number nor the sum of the files that changed, and is given back."""

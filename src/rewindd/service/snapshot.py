@@ -1,6 +1,7 @@
 """Snapshots: keep a path's present state before it is changed, and note whose next change it is."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -25,6 +26,7 @@ from rewindd.service.observing import append, enter_unknown, observe, remember, 
 from rewindd.service.overlaps import overlaps
 from rewindd.service.own_places import OwnPlaces
 from rewindd.service.places import locate
+from rewindd.service.sighting import arming
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.store import claims as claim_rows
@@ -222,7 +224,7 @@ async def _keep_directory(state: State, tree: Tree, top: RelPath, gathered: _Gat
     left: dict[RelPath, str] = {}
     unseen: list[RelPath] = []
     try:
-        found = survey(root, top, rules, state.blobs, tree.index, _defer)
+        found = survey(root, top, rules, state.blobs, tree.index, _defer, arming(tree, root))
         while batch := await state.bridge.work(_next_batch, found):
             left.update((one.path, one.reason) for one in batch if isinstance(one, LeftOut))
             seen = await _read_deferred(state, tree, [one for one in batch if not isinstance(one, LeftOut)])
@@ -297,7 +299,10 @@ def _look_at(state: State, tree: Tree, paths: Sequence[RelPath], read: Mapping[R
     looks: list[Look] = []
     unseen: list[Unseen] = []
     with tree.root() as root:
+        arm = arming(tree, root)
         for path in paths:
+            with suppress(OSError, OutsideWorkspace):  # who looks says what that means
+                arm(path.parent)
             seen = look(root, path, read.get(path), state.blobs, refuse=budget.refuse)
             if isinstance(seen, Unseen):
                 unseen.append(seen)

@@ -1,6 +1,6 @@
 """Looking at a directory and everything below it for the first time: what a snapshot of a directory takes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rewindd.errors import OutsideWorkspace
 from rewindd.model.capture import LeftOut
@@ -23,6 +23,7 @@ def survey(
     sink: Sink,
     index: Mapping[RelPath, IndexEntry],
     refuse: Refuse | None = None,
+    arm: Callable[[RelPath], object] | None = None,
 ) -> Iterator[Look | Unseen | LeftOut]:
     """Looks at a directory and everything below it that the rules leave, itself first, parents before children.
 
@@ -36,6 +37,7 @@ def survey(
         sink: takes large content.
         index: what is known already; unchanged known paths are not read.
         refuse: may say of a file that it shall not be read.
+        arm: watches a directory, before it is listed.
 
     Raises:
         OutsideWorkspace: a parent of `directory` is a symlink.
@@ -46,7 +48,7 @@ def survey(
     level = [directory] if isinstance(first, Look) and isinstance(first.version, Directory) else []
     while level:
         deeper: list[RelPath] = []
-        for names in _listings(root, level):
+        for names in _listings(root, level, arm):
             if isinstance(names, Unseen):
                 yield names
                 continue
@@ -73,10 +75,12 @@ def look_inside(
         return Look(path=path, version=ABSENT, signature=None, content=None)
 
 
-def _listings(root: Root, level: Sequence[RelPath]) -> Iterator[list[Name] | Unseen]:
+def _listings(root: Root, level: Sequence[RelPath], arm: Callable[[RelPath], object] | None) -> Iterator[list[Name] | Unseen]:
     """Lists the directories of a level, joined into portions of `SURVEY_NAMES`, so that one question is about many."""
     portion: list[Name] = []
     for directory in level:
+        if arm is not None:
+            arm(directory)
         names = list_directory(root, directory)
         if isinstance(names, Unseen):
             yield names
