@@ -3,6 +3,7 @@
 The looking happens in a worker thread; the rows are decided and committed here, by the workspace's one holder of its lock.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -137,17 +138,18 @@ async def _look_and_prepare(state: State, tree: Tree, wanted: Wanted, leave: Lea
     `alone`: nobody else is to look at everything meanwhile, because what is wanted is on no list any more.
     """
     fresh = await _look_once(state, tree, wanted, leave, {}, ahead.ALLOWANCE)
-    for attempt in range(1, ahead.ATTEMPTS + 1):
-        deferred = fresh.seen.deferred
-        if not deferred:
-            break
+    rest, tries = sorted(fresh.seen.deferred), Counter[RelPath]()
+    while rest:
         await append(state, tree, fresh.changes, fresh.packed)
         await _settle(state, tree, fresh.seen)
+        portion, rest = rest[: ahead.ALLOWANCE.files], rest[ahead.ALLOWANCE.files :]
+        tries.update(portion)
         async with applying(tree) if alone else breathing(state, tree):
-            read = await ahead.read(state, tree, sorted(deferred))
-        allowance = ahead.ALLOWANCE if attempt < ahead.ATTEMPTS else None
-        more = await _look_once(state, tree, Wanted(paths=deferred), leave, read, allowance)
-        more.seen.unseen += [one for one in fresh.seen.unseen if one.path not in deferred]
+            read = await ahead.read(state, tree, portion)
+        allowance = ahead.ALLOWANCE if max(tries[path] for path in portion) < ahead.ATTEMPTS else None
+        more = await _look_once(state, tree, Wanted(paths=portion), leave, read, allowance)
+        rest = [*sorted(more.seen.deferred), *rest]
+        more.seen.unseen += [one for one in fresh.seen.unseen if one.path not in portion]
         more.seen.left |= fresh.seen.left
         fresh = more
     return fresh

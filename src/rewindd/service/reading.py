@@ -14,8 +14,8 @@ from rewindd.store.database import Connection
 from rewindd.timeline.delta import PathDelta, delta
 from rewindd.timeline.history import Timeline
 
-#: Rows that one function of the store reads: some five milliseconds, for which small requests wait.
-PAGE_ROWS = 250
+#: Rows that one function of the store reads: some three milliseconds, ten beside busy workers; small requests wait for it.
+PAGE_ROWS = 100
 #: Above this a content is neither merged nor compared line by line: no text that a person edits is larger.
 MAX_TEXT_BYTES = 16 << 20
 

@@ -318,7 +318,9 @@ class _Observer:
                 self._found.left[path] = reason
                 continue
             absent_since = None if path in self._left_out or path in self._sight.counted else since
-            if self._enter(path, absent_since):
+            if not is_directory and absent_since is not None and self._limits.is_spent:
+                self._found.deferred.add(path)
+            elif self._enter(path, absent_since):
                 found.append((path, absent_since))
         return found
 

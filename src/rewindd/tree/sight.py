@@ -91,6 +91,11 @@ class Limits:
         """True for a reason of a limit."""
         return reason.startswith(LIMIT)
 
+    @property
+    def is_spent(self) -> bool:
+        """True where no content is read any more, however small."""
+        return self._budget.refuse(0) is not None
+
     def refuse(self, path: RelPath, known: IndexEntry | None) -> Refuse:
         """Returns what says, from the size of the file at `path`, that its content is not to be read."""
 

@@ -184,13 +184,12 @@ async def _longest(client: rewindd.Client) -> tuple[float, str]:
 
 
 def _write_large(place: Path, size: int) -> None:
-    """Half of it in one file, half in files of 4 MiB; nothing that compresses."""
+    """Half of it in files of 16 MiB, half in files of 1 MiB; nothing that compresses."""
     chunk = os.urandom(1 << 20)
-    with (place / "one").open("wb") as file:
-        for number in range(size // 2 >> 20):
-            file.write(number.to_bytes(8, "big") + chunk[8:])
-    for number in range((size - (size // 2 >> 20 << 20)) >> 22):
-        (place / f"part{number}").write_bytes(b"".join(number.to_bytes(4, "big") + bytes([part]) + chunk[5:] for part in range(4)))
+    for number in range(size // 2 >> 24):
+        (place / f"large{number}").write_bytes(b"".join(bytes([number & 255, part]) + chunk[2:] for part in range(16)))
+    for number in range(size // 2 >> 20):
+        (place / f"part{number}").write_bytes(number.to_bytes(4, "big") + chunk[4:])
 
 
 def _write_files(place: Path, count: int, word: str) -> None:
