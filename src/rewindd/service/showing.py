@@ -28,7 +28,7 @@ MAX_CONTENTS_BYTES = 8 << 20
 #: Paths in one page of a tree.
 MAX_PAGE_PATHS = 10_000
 #: Paths looked up in one transaction: 5 ms.
-PART_PATHS = 200
+PART_PATHS = 100
 #: Contents whose sizes are looked up at once.
 PART_BLOBS = 500
 #: Bytes of content read in one transaction.
@@ -137,7 +137,8 @@ def _look_back(db: Connection, tree: Tree, seq: int, path: RelPath) -> tuple[Ver
 def _part(db: Connection, tree: Tree, seq: int, after: RelPath | None, limit: int) -> list[_Then]:
     """The versions at a position of the next `limit` paths that are known, by path; absent and unknown ones too."""
     found = index.page(db, tree.workspace.id, after, limit)
-    following = edits.following(db, tree.workspace.id, seq, found[0].path, found[-1].path) if found else {}
+    # At the log's end nothing follows; to ask would walk through the history of all these paths.
+    following = edits.following(db, tree.workspace.id, seq, found[0].path, found[-1].path) if found and seq < tree.position else {}
     return [_Then(entry.path, state_at(seq, following.get(entry.path), entry)) for entry in found]
 
 

@@ -34,7 +34,7 @@ _Answer = Callable[[], None]
 
 
 class Longest(NamedTuple):
-    """How long a function took, and its name."""
+    """How much CPU time a function took, and its name: what it waits for the interpreter or the disk is the machine's."""
 
     seconds: float
     function: str
@@ -72,7 +72,7 @@ class StoreThread:
         self._small: deque[_Job] = deque()
         self._bulk: deque[_Job] = deque()
         self._closed = False
-        #: The function that kept all others waiting longest, its commit left out.
+        #: The function that took longest, its commit left out: all others wait for it.
         self.longest = Longest(0.0, "-")
         opened: Future[None] = Future()
         self._thread = threading.Thread(target=self._live, args=(directory, opened), name="rewindd-store")
@@ -100,11 +100,11 @@ class StoreThread:
         future: Future[T] = Future()
 
         def run(db: Connection) -> _Answer:
-            began_s = time.perf_counter()
+            began_s = time.thread_time()
             try:
                 return partial(future.set_result, fn(db))
             finally:
-                self.longest = max(self.longest, Longest(time.perf_counter() - began_s, _name(fn)), key=attrgetter("seconds"))
+                self.longest = max(self.longest, Longest(time.thread_time() - began_s, _name(fn)), key=attrgetter("seconds"))
 
         def fail(error: BaseException) -> None:
             if not future.done():
