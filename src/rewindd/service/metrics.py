@@ -57,7 +57,9 @@ def _store(state: State, now: replies.Status) -> list[Family]:
         gauge("store_blobs", "Contents in the store.", now.store.blobs),
         gauge("store_checkpoints", "Checkpoints in the store.", now.store.checkpoints),
         Family("store_queue_depth", "gauge", "Transactions that wait for the store's thread.", waiting),
-        gauge("store_longest_seconds", "The most CPU time that one function of the store took.", longest.seconds, function=longest.function),
+        gauge(
+            "store_longest_seconds", "The most CPU time that one function of the store took.", longest.seconds, function=longest.function
+        ),
     ]
 
 
