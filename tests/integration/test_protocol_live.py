@@ -152,6 +152,17 @@ def play(peer: Peer, tree: Path, name: str) -> None:
     ask("rewind", session=name, position="c1", dry_run=True)
     ask("session.list", directory=here, all=True)
     ask("session.show", session=name)
+    assert ask("blame", session=name, path=b"app.txt")["spans"]
+    with_a_child(peer, tree, name)
+    ask("barrier", session=name, label=f"all of {name}")
+    assert ask("barriers", session=name)["barriers"]
+    ask("save", session=name, label="after the barrier")
+    ask("save", session=f"{name}-child", label="after the barrier")
+    assert ask("rewind", session=name, position=f"barrier:all of {name}")["moved"]
+    ask("metrics")
+    window = ask("window.open", session=name, kind="turn")["window"]
+    ask("health")
+    ask("window.close", session=name, window=window)
     ask("session.close", session=name)
 
 
@@ -169,6 +180,26 @@ def with_others(peer: Peer, tree: Path, name: str) -> None:
     assert peer.ask("save", session=name, checkpoint_id="c2")["checkpoint"]
     for other in others:
         peer.ask("session.close", session=other)
+
+
+def with_a_child(peer: Peer, tree: Path, name: str) -> None:
+    """A sub-agent changes a path after its parent, and saves: the parent's rewind offers that, and the save depends on it."""
+    child, lines = f"{name}-child", [b"line %d\n" % number for number in range(20)]
+
+    def edit(session: str) -> None:
+        peer.ask("snapshot", session=session, paths=[b"family.txt"])
+        (tree / "family.txt").write_bytes(b"".join(lines))
+        peer.ask("save", session=session)
+
+    edit(name)
+    lines[2] = b"the parent's\n"
+    edit(name)
+    peer.ask("session.open", directory=os.fsencode(tree), session_id=child, parent=name)
+    lines[15] = b"the child's\n"
+    edit(child)
+    planned = peer.ask("rewind", session=name, position="@~1", dry_run=True)
+    assert planned["children"]
+    assert planned["dependents"]
 
 
 def test_every_reply(peer: Peer, tree: Path, running: RealDaemon) -> None:

@@ -35,25 +35,28 @@ class Board:
         with path.open("a+b") as file:
             file.truncate(max(size, path.stat().st_size))
             self._map = mmap.mmap(file.fileno(), size)
+        # Written whole: `struct.pack_into` clears the bytes first, and another process would read a zero in between.
+        self._cells = memoryview(self._map).cast("Q")
 
     def begin(self, slot: int, state: int) -> None:
         """What follows leads to this state."""
-        _NUMBER.pack_into(self._map, slot * _PAIR.size, state)
+        self._cells[2 * slot] = state
 
     def end(self, slot: int, state: int) -> None:
         """The path is in this state; all calls have returned."""
-        _NUMBER.pack_into(self._map, slot * _PAIR.size + _NUMBER.size, state)
+        self._cells[2 * slot + 1] = state
 
     def begun(self) -> list[int]:
         """The newest state that anybody may have seen, of each path."""
-        return [begun for begun, _ in _PAIR.iter_unpack(self._map)]
+        return list(self._cells[::2])
 
     def done(self) -> list[int]:
         """The newest state that was complete, of each path."""
-        return [done for _, done in _PAIR.iter_unpack(self._map)]
+        return list(self._cells[1::2])
 
     def close(self) -> None:
         """Lets go of the memory."""
+        self._cells.release()
         self._map.close()
 
 

@@ -12,7 +12,7 @@ from rewindd.timeline.attribution import owner_of
 from rewindd.tree.observation import Observation
 
 #: Rows that go into one transaction of bulk work.
-BATCH_ROWS = 100
+BATCH_ROWS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,11 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[3]
 #: Far above what it takes.
@@ -31,23 +35,28 @@ def same(text: str) -> str:
     return text
 
 
-def test_readme_shows_what_it_prints(tmp_path: Path) -> None:
+@pytest.fixture
+def aside() -> Iterator[Path]:
+    """A directory for temporary files with a short name: a socket's path has 107 bytes at most (unix(7))."""
+    with tempfile.TemporaryDirectory(prefix="rd-", dir="/tmp") as directory:
+        yield Path(directory)
+
+
+def test_readme_shows_what_it_prints(aside: Path) -> None:
     """It ends well, leaves neither files nor a daemon, and README's transcript is what it printed."""
-    done = demo([str(ROOT / "scripts" / "demo-agents")], tmp_path)
+    done = demo([str(ROOT / "scripts" / "demo-agents")], aside)
     assert (done.returncode, done.stderr) == (0, "")
-    assert list(tmp_path.iterdir()) == []
+    assert list(aside.iterdir()) == []
     (shown,) = re.findall(r"^```console\n\$ scripts/demo-agents\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     assert same(done.stdout) == same(shown)
 
 
-def test_what_is_not_so_ends_it(tmp_path: Path) -> None:
+def test_what_is_not_so_ends_it(tmp_path: Path, aside: Path) -> None:
     """Where something is not as it tells, it says what, exits with 1, and leaves nothing all the same."""
     source = (ROOT / "scripts" / "demo-agents.py").read_text()
     other = tmp_path / "demo.py"
     other.write_text(source.replace("edited(*WORDS, *PERSON)", "edited(*WORDS)"))
     assert other.read_text() != source
-    aside = tmp_path / "aside"
-    aside.mkdir()
     done = demo([sys.executable, "-I", str(other)], aside)
     assert (done.returncode, "FAILED: taxes' three edits are gone" in done.stderr) == (1, True)
     assert list(aside.iterdir()) == []
