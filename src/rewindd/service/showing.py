@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from rewindd.errors import BadRequest, UnknownPath
+from rewindd.model.log import IndexEntry, Row
 from rewindd.model.session import Session
 from rewindd.model.versions import ABSENT, DIGEST_BYTES, UNKNOWN, Absent, Directory, File, Unknown, Version
 from rewindd.paths import ROOT, FsText, RelPath
@@ -17,7 +18,7 @@ from rewindd.service import positions, render
 from rewindd.service.places import locate
 from rewindd.service.state import State, Tree
 from rewindd.store import blobs as blob_rows
-from rewindd.store import edits, index
+from rewindd.store import edits, index, workspaces
 from rewindd.store.database import Connection
 from rewindd.timeline.history import state_at
 
@@ -137,9 +138,15 @@ def _look_back(db: Connection, tree: Tree, seq: int, path: RelPath) -> tuple[Ver
 def _part(db: Connection, tree: Tree, seq: int, after: RelPath | None, limit: int) -> list[_Then]:
     """The versions at a position of the next `limit` paths that are known, by path; absent and unknown ones too."""
     found = index.page(db, tree.workspace.id, after, limit)
-    # At the log's end nothing follows; to ask would walk through the history of all these paths.
-    following = edits.following(db, tree.workspace.id, seq, found[0].path, found[-1].path) if found and seq < tree.position else {}
+    following = _following(db, tree, seq, found)
     return [_Then(entry.path, state_at(seq, following.get(entry.path), entry)) for entry in found]
+
+
+def _following(db: Connection, tree: Tree, seq: int, found: Sequence[IndexEntry]) -> dict[RelPath, Row]:
+    """The first rows after a position of these paths. At the log's end nothing follows: to ask would walk through all their history."""
+    if not found or seq >= workspaces.position(db, tree.workspace.id):
+        return {}
+    return edits.following(db, tree.workspace.id, seq, found[0].path, found[-1].path)
 
 
 async def _entries(state: State, tree: Tree, seq: int, directory: RelPath) -> list[FsText]:
