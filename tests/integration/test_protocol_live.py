@@ -94,6 +94,14 @@ class Peer:
                 self.check(value[name], row[0], f"{where}.{name}")
 
 
+@pytest.fixture(autouse=True)
+def up_again(running: RealDaemon, home: Path) -> Iterator[None]:
+    """A test that stopped the daemon leaves it running for those after it, also where it failed."""
+    yield
+    if running.process is None:
+        running.start(env={"HOME": str(home)})
+
+
 @pytest.fixture
 def peer(running: RealDaemon) -> Iterator[Peer]:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -207,7 +215,6 @@ def test_every_reply(peer: Peer, tree: Path, running: RealDaemon) -> None:
     play(peer, tree, "live")
     assert peer.ask("stop")["pid"] == running.pid
     assert running.wait() == 0
-    running.start()
     assert peer.asked == REQUESTS.keys()
     assert peer.seen == in_replies().keys() - NOT_HERE
 
@@ -235,7 +242,6 @@ def test_every_checksum(peer: Peer, tree: Path, running: RealDaemon) -> None:
     versions = {bytes(found) for pair in db.execute("SELECT before, after FROM edits") for found in pair}
     assert {msgspec.msgpack.decode(one)[0] for one in versions} == {"u", "a", "f", "l", "d"}
     db.close()
-    running.start()
 
 
 def test_errors(peer: Peer, tree: Path) -> None:
