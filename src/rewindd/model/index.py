@@ -26,6 +26,8 @@ class Index(dict[RelPath, IndexEntry]):
         self.size_bytes = 0
         self.linked: set[RelPath] = set()
         self._inside: dict[str, list[RelPath]] = {}
+        #: By directory, what in it is not known and leads to what is: a file may be known without the directories that it is in.
+        self._leading: dict[str, set[RelPath]] = {}
         self.put(entries)
 
     def put(self, entries: Iterable[IndexEntry]) -> Self:
@@ -35,7 +37,7 @@ class Index(dict[RelPath, IndexEntry]):
             old = self.get(path)
             if old is None:
                 if path != ROOT:
-                    self._inside.setdefault(path.rpartition("/")[0], []).append(path)
+                    self._link(path)
             else:
                 self._count(old, -1)
             self[path] = entry
@@ -53,12 +55,14 @@ class Index(dict[RelPath, IndexEntry]):
 
     def below(self, directory: RelPath) -> Iterator[RelPath]:
         """Yields the known paths below a path, without itself; parents first."""
-        level = self.inside(directory)
+        level = ["" if directory == "." else directory]
         while level:
-            deeper: list[RelPath] = []
-            for path in level:
-                yield path
-                deeper += self._inside.get(path, ())
+            deeper: list[str] = []
+            for above in level:
+                inside = self._inside.get(above, ())
+                yield from inside
+                deeper += inside
+                deeper += self._leading.get(above, ())
             level = deeper
 
     def is_unlisted(self, entry: IndexEntry) -> bool:
@@ -73,6 +77,20 @@ class Index(dict[RelPath, IndexEntry]):
         if not inodes:
             return []
         return [one for one in self.values() if one.signature is not None and (one.signature.device, one.signature.inode) in inodes]
+
+    def _link(self, path: RelPath) -> None:
+        """Makes a new path findable from the root, whether or not the directories on the way are known."""
+        head = path.rpartition("/")[0]
+        self._inside.setdefault(head, []).append(path)
+        if head in self._leading:
+            self._leading[head].discard(path)
+        while head and head not in self:
+            above = head.rpartition("/")[0]
+            leading = self._leading.setdefault(above, set())
+            if head in leading:
+                return
+            leading.add(RelPath(head))
+            head = above
 
     def _count(self, entry: IndexEntry, step: int) -> None:
         version = entry.version

@@ -1,7 +1,8 @@
 """What to look at, and what a look found: the values that an observation takes and gives."""
 
 from collections.abc import Collection, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from rewindd.model.log import Signature
 from rewindd.model.versions import Version
@@ -75,3 +76,21 @@ class Observation:
     left: dict[RelPath, str] = field(default_factory=dict)
     listed: set[RelPath] = field(default_factory=set)
     deferred: set[RelPath] = field(default_factory=set)
+
+    def distrust(self, unsure: Set[RelPath]) -> None:
+        """Makes signatures prove nothing, so that the next look lists these directories again.
+
+        Those of the `unsure`, of what was not seen, and of the directories that it is in.
+        """
+        doubted = {*(seen.path for seen in self.unseen), *self.left, *self.deferred}
+        if doubted or unsure:
+            racy = {path.parent for path in doubted} | doubted | unsure
+            self.changed = [_doubted(seen) if seen.path in racy else seen for seen in self.changed]
+            self.new = [_doubted(seen) if seen.path in racy else seen for seen in self.new]
+
+
+_Seen = TypeVar("_Seen", Look, New)
+
+
+def _doubted(seen: _Seen) -> _Seen:
+    return replace(seen, signature=replace(seen.signature, racy=True)) if seen.signature is not None else seen

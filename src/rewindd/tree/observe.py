@@ -62,6 +62,7 @@ class _Observer:
         self._room_bytes = KEEP_BYTES
         self._whereabouts = whereabouts
         self._unsure: set[RelPath] = set()
+        self._looked: set[RelPath] = set()
 
     def observe(self, wanted: Wanted) -> Observation:
         """Returns what differs."""
@@ -74,8 +75,7 @@ class _Observer:
         if not wanted.is_everything:
             self._look_through(self._other_names(), everything=False)
         self._look_again_where_moved()
-        if self._found.unseen or self._found.left or self._found.deferred or self._unsure:
-            self._distrust()
+        self._found.distrust(self._unsure)
         return self._found
 
     # ---- what to look at
@@ -157,12 +157,11 @@ class _Observer:
 
     def _look_through(self, groups: Iterable[tuple[RelPath, Iterable[IndexEntry]]], *, everything: bool) -> None:
         """Looks at known entries, goes on with what is known below a directory that came, went or was replaced, and lists what moved."""
-        looked: set[RelPath] = set()
         while True:
             relist: _Directories = []
             more: list[RelPath] = []
             for seen, known in self._differing(groups):
-                looked.add(known.path)
+                self._looked.add(known.path)
                 is_unlisted = self._index.is_unlisted(known)
                 if (not self._note(seen, known) and not is_unlisted) or not isinstance(seen, Look):
                     continue
@@ -176,13 +175,17 @@ class _Observer:
             self._list_all(relist)
             if not more:
                 return
-            fresh = [self._index[path] for path in dict.fromkeys(more) if path not in looked and path not in self._sight.skip]
-            looked.update(entry.path for entry in fresh)
-            self._arm_all(entry.path for entry in fresh)
-            by_directory: dict[RelPath, list[IndexEntry]] = {}
-            for entry in fresh:
-                by_directory.setdefault(entry.path.parent, []).append(entry)
-            groups = by_directory.items()
+            groups = self._not_yet_looked_at(more)
+
+    def _not_yet_looked_at(self, paths: Iterable[RelPath]) -> Iterable[tuple[RelPath, Iterable[IndexEntry]]]:
+        """Returns the entries of known paths that were not looked at, by the directory that they are in."""
+        fresh = [self._index[path] for path in dict.fromkeys(paths) if path not in self._looked and path not in self._sight.skip]
+        self._looked.update(entry.path for entry in fresh)
+        self._arm_all(entry.path for entry in fresh)
+        by_directory: dict[RelPath, list[IndexEntry]] = {}
+        for entry in fresh:
+            by_directory.setdefault(entry.path.parent, []).append(entry)
+        return by_directory.items()
 
     def _differing(self, groups: Iterable[tuple[RelPath, Iterable[IndexEntry]]]) -> Iterator[tuple[Look | Unseen, IndexEntry]]:
         """Yields a look at each entry whose signature does not prove that it is as known."""
@@ -245,7 +248,8 @@ class _Observer:
                     self._look_again(one, is_last=attempt == ATTEMPTS)
 
     def _look_again(self, one: Look | New, *, is_last: bool) -> None:
-        self._unsure.add(one.path)  # what is in a directory of that path now was not listed
+        # What is in a directory of that path now was not listed; nor was where it is, if it went and came.
+        self._unsure |= {one.path, one.path.parent}
         if is_last:
             self._found.left[one.path] = CHANGING
         elif isinstance(one, New):
@@ -322,6 +326,10 @@ class _Observer:
                 self._found.deferred.add(path)
             elif self._enter(path, absent_since):
                 found.append((path, absent_since))
+        # What is known below a directory that was not: the list of it leaves that out.
+        strays = [path for directory, _ in found for path in self._index.below(directory)]
+        if strays:
+            self._look_through(self._not_yet_looked_at(strays), everything=False)
         return found
 
     def _enter(self, path: RelPath, since: int | None) -> bool:
@@ -382,16 +390,3 @@ class _Observer:
         names = [(new.path, isinstance(new.version, Directory)) for new in self._found.new]
         let_in = self._rules.let_in(names, old)
         self._found.new = [replace(new, since=None) if any(new.path.below(path) for path in let_in) else new for new in self._found.new]
-
-    def _distrust(self) -> None:
-        """Makes the signature of a directory with something unseen in it prove nothing, so that the next observation lists it again."""
-        doubted = [*(seen.path for seen in self._found.unseen), *self._found.left, *self._found.deferred]
-        unsure = {path.parent for path in doubted} | set(doubted) | self._unsure
-        self._found.changed = [
-            replace(seen, signature=replace(seen.signature, racy=True)) if seen.path in unsure and seen.signature else seen
-            for seen in self._found.changed
-        ]
-        self._found.new = [
-            replace(seen, signature=replace(seen.signature, racy=True)) if seen.path in unsure and seen.signature else seen
-            for seen in self._found.new
-        ]

@@ -386,3 +386,46 @@ def test_a_link_leads_to_its_other_names(root: Root, top: Path, memory: Memory) 
     found = observed(root, index, memory, wanted=single("second"))
     assert [new.path for new in found.new] == ["second"]
     assert [(seen.path, seen.content) for seen in found.changed] == [("d/first", b"changed")]
+
+
+def test_what_is_known_below_an_unknown_directory_is_looked_at_with_it(root: Root, top: Path, memory: Memory) -> None:
+    """A file may be known and the directory it is in not: the list of that leaves the file out, and it is looked at all the same."""
+    (top / "d" / "e").mkdir(parents=True)
+    (top / "d" / "e" / "file").write_bytes(b"old")
+    (top / "d" / "e" / "same").write_bytes(b"same")
+    whole = covered_index(top, memory)
+    (top / "d" / "e" / "file").write_bytes(b"changed")
+    for unknown in ({"d"}, {"d/e"}, {"d", "d/e"}):
+        known = [entry for entry in whole.values() if entry.path not in unknown]
+        # Whose signature moved is listed.
+        index = Index(replace(entry, signature=None) if entry.path in (".", "d") else entry for entry in known)
+        for wanted in (trees("d"), single(*unknown), EVERYTHING):
+            found = observed(root, index, memory, wanted=wanted)
+            assert {new.path for new in found.new} == unknown
+            assert [seen.path for seen in found.changed if seen.content is not None] == ["d/e/file"]
+            assert all(seen.path != "d/e/same" for seen in found.changed)
+
+
+def test_a_directory_that_went_and_came_meanwhile_is_listed_by_the_next_look(
+    root: Root, top: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moved away after its list was taken and back before the end: what was not seen there is seen by the next look."""
+    index = covered_index(top, memory)
+    (top / "d" / "e").mkdir(parents=True)
+
+    def meanwhile(root: Root, directory: RelPath, known: Container[str] = ()) -> list[Name] | Unseen | None:
+        if directory == "d/e":
+            (top / "d").rename(top / "gone")
+            (top / "d" / "e").mkdir(parents=True)
+            (top / "d" / "e" / "file").write_bytes(b"new")
+        return list_directory(root, directory, known)
+
+    monkeypatch.setattr(observe_module, "list_directory", meanwhile)
+    found = observed(root, index, memory)
+    monkeypatch.undo()
+    index.put(
+        IndexEntry(path=new.path, version=new.version, signature=new.signature, since=8, covered=7 if new.path in found.listed else None)
+        for new in found.new
+    )
+    again = observed(root, index, memory, wanted=trees("d"))
+    assert {new.path for new in [*found.new, *again.new]} >= {"d", "d/e", "d/e/file"}
