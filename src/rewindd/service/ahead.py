@@ -17,8 +17,8 @@ from rewindd.tree.look import Look
 from rewindd.tree.sight import Allowance
 from rewindd.tree.survey import look_inside
 
-#: What one look may read under the workspace's lock: some ten milliseconds. More is read ahead.
-ALLOWANCE = Allowance(files=200, bytes=1 << 20)
+#: What one look may read and list under the workspace's lock: some ten milliseconds each. More is read ahead, or listed by another look.
+ALLOWANCE = Allowance(files=200, bytes=1 << 20, names=1000)
 #: Files, and bytes of small ones, that are read and packed by a worker at a time.
 PORTION_FILES = 64
 PORTION_BYTES = 1 << 20

@@ -143,9 +143,9 @@ async def _look_and_prepare(state: State, tree: Tree, wanted: Wanted, leave: Lea
         await append(state, tree, fresh.changes, fresh.packed)
         await _settle(state, tree, fresh.seen)
         portion, rest = rest[: ahead.ALLOWANCE.files], rest[ahead.ALLOWANCE.files :]
-        tries.update(portion)
         async with applying(tree) if alone else breathing(state, tree):
             read = await ahead.read(state, tree, portion)
+        tries.update(path for path, entry in read.items() if isinstance(entry.version, File))
         allowance = ahead.ALLOWANCE if max(tries[path] for path in portion) < ahead.ATTEMPTS else None
         more = await _look_once(state, tree, Wanted(paths=portion), leave, read, allowance)
         rest = [*sorted(more.seen.deferred), *rest]

@@ -62,8 +62,8 @@ class Observation:
         unseen: what could not be looked at. One that the index does not know must be entered as UNKNOWN: what turns up there
             later was not absent before.
         left: changed paths that were left as they were last known, with the reason; to be looked at again.
-        deferred: paths of which the content was too much to be read now: to be read, and looked at again. A new name among them that
-            was absent until now is nowhere else here; whatever else is, is `unseen` too.
+        deferred: paths of which the content was too much to be read now, or listed: to be read, and looked at again. A new name among
+            them that was absent until now is nowhere else here; whatever else is, is `unseen` too.
         listed: directories whose entries were all looked at or reported: what is new among them is covered from now on.
     """
 

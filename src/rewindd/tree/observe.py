@@ -17,6 +17,7 @@ from rewindd.model.log import IndexEntry
 from rewindd.model.versions import ABSENT, Absent, Directory, File
 from rewindd.paths import ROOT, RelPath
 from rewindd.tree.judging import is_another, known_below, left_with, returned, stays_out, still_there
+from rewindd.tree.links import other_names
 from rewindd.tree.listing import Name, list_directory
 from rewindd.tree.look import ATTEMPTS, CHANGING, SMALL_BYTES, Hasher, Look, Sink, Unseen, is_as_known
 from rewindd.tree.observation import New, Observation, Wanted
@@ -73,7 +74,7 @@ class _Observer:
         self._list_all(self._admit(self._present(names)))
         self._judge_anew({ROOT} if moved else wanted.judge, let_in=self._rules.index_moved() or wanted.anew)
         if not wanted.is_everything:
-            self._look_through(self._other_names(), everything=False)
+            self._look_through(other_names(self._sight, self._found), everything=False)
         self._look_again_where_moved()
         self._found.distrust(self._unsure)
         return self._found
@@ -223,16 +224,6 @@ class _Observer:
             self._limits.took(known, seen.version, is_read=seen.content is not None)
         return seen
 
-    def _other_names(self) -> Iterator[tuple[RelPath, list[IndexEntry]]]:
-        """Yields known files that got another name, one that was seen here: no event tells of what is written through it."""
-        arrived: list[Look | New] = [*self._found.new, *(one for one in self._found.changed if one.path not in self._index.linked)]
-        found = [one.signature for one in arrived if isinstance(one.version, File) and one.signature is not None]
-        inodes = {(signature.device, signature.inode) for signature in found if signature.links > 1}
-        seen = {one.path for one in self._found.changed}
-        for entry in self._index.of_inodes(inodes):
-            if entry.path not in seen and entry.path not in self._sight.skip:
-                yield entry.path.parent, [entry]
-
     def _look_again_where_moved(self) -> None:
         """What was read in a directory that was moved meanwhile never was under that path: it is looked at again there."""
         for attempt in range(1, ATTEMPTS + 1):
@@ -281,8 +272,17 @@ class _Observer:
         """Lists directories, admits what is new in them, and goes on with the directories among that, level by level."""
         while directories:
             unknown: _Candidates = {}
+            later: set[RelPath] = set()
             for directory, since in directories:
-                unknown.update((name.path, (name.is_directory, since)) for name in self._unknown_in(directory))
+                if since is not None and directory not in self._index and self._limits.budget.has_listed_all:
+                    later.add(directory)
+                    continue
+                names = self._unknown_in(directory)
+                self._limits.budget.listed(len(names))
+                unknown.update((name.path, (name.is_directory, since)) for name in names)
+            if later:  # absent until they are looked at with what is in them
+                self._found.new = [one for one in self._found.new if one.path not in later]
+                self._found.deferred |= later
             directories = self._admit(unknown)
 
     def _unknown_in(self, directory: RelPath) -> list[Name]:

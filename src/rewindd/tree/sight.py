@@ -22,17 +22,18 @@ DEFERRED = "not read yet"
 
 
 class Allowance(NamedTuple):
-    """How much one look may read: contents, and bytes of them in all."""
+    """How much one look may do: contents that it reads, and bytes of them in all; names after which it lists no further new directory."""
 
     files: int
     bytes: int
+    names: int
 
 
 class Budget:
     """What one look has read of its allowance. Without one everything may be read."""
 
     def __init__(self, allowance: Allowance | None) -> None:
-        self._allowance, self._files, self._bytes = allowance, 0, 0
+        self._allowance, self._files, self._bytes, self._names = allowance, 0, 0, 0
 
     def refuse(self, size: int) -> Refusal | None:
         """Says of a file of so many bytes that it is to be read beforehand."""
@@ -44,6 +45,15 @@ class Budget:
     def took(self, size: int) -> None:
         """Notes that so many bytes of a file were read."""
         self._files, self._bytes = self._files + 1, self._bytes + size
+
+    @property
+    def has_listed_all(self) -> bool:
+        """True where new directories are to be listed later."""
+        return self._allowance is not None and self._names >= self._allowance.names
+
+    def listed(self, names: int) -> None:
+        """Notes how many names were in a directory."""
+        self._names += names
 
 
 class RuleSet(Rules, Protocol):
@@ -82,7 +92,7 @@ class Limits:
 
         `allowance`: what may be read before contents are deferred; None: all of it.
         """
-        self._budget = Budget(allowance)
+        self.budget = Budget(allowance)
         self._settings, self.is_named, self._no_room = settings, is_named, no_room
         self._files, self._bytes, self._room_bytes = index.files, index.size_bytes, room_bytes
 
@@ -94,7 +104,7 @@ class Limits:
     @property
     def is_spent(self) -> bool:
         """True where no content is read any more, however small."""
-        return self._budget.refuse(0) is not None
+        return self.budget.refuse(0) is not None
 
     def refuse(self, path: RelPath, known: IndexEntry | None) -> Refuse:
         """Returns what says, from the size of the file at `path`, that its content is not to be read."""
@@ -107,14 +117,14 @@ class Limits:
                     return Refusal(reason, True)
             if self._room_bytes is not None and size > self._room_bytes:
                 return Refusal(self._no_room, False)
-            return self._budget.refuse(size)
+            return self.budget.refuse(size)
 
         return judge
 
     def took(self, known: IndexEntry | None, version: File, *, is_read: bool = True) -> None:
         """Notes that a file is captured: the limits are nearer now. `is_read`: its content was read just now."""
         if is_read:
-            self._budget.took(version.size)
+            self.budget.took(version.size)
         before = known.version if known is not None and isinstance(known.version, File) else None
         self._files += before is None
         self._bytes += version.size - (before.size if before is not None else 0)

@@ -21,7 +21,7 @@ from rewindd.tree.observation import EVERYTHING, New, Observation, Wanted
 from rewindd.tree.observe import observe
 from rewindd.tree.root import Root
 from rewindd.tree.rules.book import NoRules
-from rewindd.tree.sight import LIMIT, Limits, Sight
+from rewindd.tree.sight import LIMIT, Allowance, Limits, Sight
 from rewindd.tree.survey import survey
 from support.tree import Memory, index_of, names_below, open_root, settle_times
 
@@ -69,6 +69,7 @@ def observed(
     leave: Callable[[RelPath], str | None] | None = None,
     armed: list[RelPath] | None = None,
     text_before: bytes | None = None,
+    allowance: Allowance | None = None,
 ) -> Observation:
     return observe(
         Sight(
@@ -77,7 +78,7 @@ def observed(
             left_out=LeftOut({RelPath(path): reason for path, reason in (left or {}).items()}),
             rules=rules or Listed(),
             sink=memory,
-            limits=Limits(settings or CaptureSettings(), index, None, "", lambda path: False),
+            limits=Limits(settings or CaptureSettings(), index, None, "", lambda path: False, allowance),
             arm=(armed if armed is not None else []).append,
             text_before=lambda path: text_before,
             counted={RelPath(path) for path in counted},
@@ -429,3 +430,29 @@ def test_a_directory_that_went_and_came_meanwhile_is_listed_by_the_next_look(
     )
     again = observed(root, index, memory, wanted=trees("d"))
     assert {new.path for new in [*found.new, *again.new]} >= {"d", "d/e", "d/e/file"}
+
+
+def test_one_look_lists_so_many_names_and_leaves_further_directories_to_the_next(root: Root, top: Path, memory: Memory) -> None:
+    """A new tree of thousands of names is seen in parts; a directory that has to wait is as absent as it was until it is looked at."""
+    index = covered_index(top, memory)
+    for number in range(6):
+        (top / "new" / f"d{number}").mkdir(parents=True)
+        for name in ("a", "b"):
+            (top / "new" / f"d{number}" / name).write_bytes(b"x")
+    seen: set[RelPath] = set()
+    wanted, looks = EVERYTHING, 0
+    while wanted.paths or wanted.trees:
+        found = observed(root, index, memory, wanted=wanted, allowance=Allowance(files=100, bytes=1000, names=8))
+        assert found.deferred.isdisjoint(new.path for new in found.new)
+        assert all(new.since == 7 for new in found.new)
+        assert all(new.signature is not None and new.signature.racy for new in found.new if new.path == "new" and found.deferred)
+        seen |= {new.path for new in found.new}
+        index.put(
+            IndexEntry(
+                path=new.path, version=new.version, signature=new.signature, since=8, covered=7 if new.path in found.listed else None
+            )
+            for new in found.new
+        )
+        wanted, looks = Wanted(paths=found.deferred), looks + 1
+    assert seen == {RelPath(path) for path in names_below(top)}
+    assert looks == 3
