@@ -102,6 +102,7 @@ class _Rounds:
             log.debug("workspace %s was not looked at: %s", tree.workspace.id, exc)
         finally:
             self._busy.discard(tree.workspace.id)
+            self._state.settle()
             self._state.noticed()
 
     async def _look_at(self, tree: Tree) -> None:

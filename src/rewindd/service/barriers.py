@@ -123,7 +123,7 @@ async def _checkpoint(
     state: State, tree: Tree, session: Session, tail: Tail, barrier: BarrierId, label: str | None, missing: Sequence[Missing]
 ) -> Checkpoint:
     """The session's checkpoint at the barrier: where it stands, with what it changed since its head."""
-    stands = automatic(session, tree, Standing(tail.base_seq, await compare(state, tail.deltas)), "")
+    stands = automatic(session, tree, Standing(tail.base_seq, tree.position, await compare(state, tail.deltas)), "")
     return replace(stands, label=label, automatic=False, incomplete=tuple(missing), barrier=barrier)
 
 

@@ -179,6 +179,7 @@ async def _keep(state: State, tree: Tree, first: FirstCapture, portion: list[Cou
             tree.left_out.put(left)
         for path in wanted:
             first.missing.pop(path, None)
+    state.settle()
     first.done += len(wanted)
     state.handled_bytes += sum(one.size for one in portion)
 

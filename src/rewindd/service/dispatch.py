@@ -84,6 +84,7 @@ class Service:
         try:
             return await self._answer(request, report)
         finally:
+            self._state.settle()
             if self._state.handled_bytes > WORTH_BYTES:
                 self._state.handled_bytes = 0
                 self._state.later(lambda: self._state.bridge.work(give_back))

@@ -51,14 +51,17 @@ async def observe(state: State, tree: Tree, paths: Iterable[RelPath] | None = No
 class Sighted:
     """What was just seen: `rows` as the log has them or will, and what is `missing`. Few rows are not written yet.
 
-    Who gets it writes them with its own, by `write` in its transaction and `written` after the commit, or leaves them to `observing`.
+    Who gets it writes them with its own, by `write` in its transaction and `written` after the commit, or leaves them to `publish`.
     """
 
     rows: list[Row]
     missing: list[Missing]
+    _state: State
     _tree: Tree
+    _seen: Observation
     _entries: list[IndexEntry] | None
     _packed: Sequence[keeping.Packed]
+    _is_settled: bool = False
 
     @property
     def unwritten(self) -> list[Row]:
@@ -76,6 +79,15 @@ class Sighted:
             _committed(self._tree, self.rows, self._entries)
             self._entries = None
 
+    async def publish(self) -> None:
+        """Writes what is not written yet, and says that it was looked at: from then on the lock may be freed for others."""
+        if self.unwritten:
+            await self._state.bridge.transact(self.write)
+        self.written()
+        if not self._is_settled:
+            await _settle(self._state, self._tree, self._seen)
+            self._is_settled = True
+
 
 @asynccontextmanager
 async def observing(state: State, tree: Tree, *, leave: Leave | None = None) -> AsyncIterator[Sighted]:
@@ -90,15 +102,12 @@ async def observing(state: State, tree: Tree, *, leave: Leave | None = None) -> 
         unseen = noticing.unseen_after(tree, wanted, fresh.seen)
         missing = [Missing(path=path, reason=reason) for path, reason in sorted({**unseen, **fresh.seen.left}.items())]
         if len(fresh.changes) > BATCH_ROWS:
-            sighted = Sighted(await append(state, tree, fresh.changes, fresh.packed), missing, tree, None, ())
+            sighted = Sighted(await append(state, tree, fresh.changes, fresh.packed), missing, state, tree, fresh.seen, None, ())
         else:
             rows, entries = _numbered(tree, fresh.changes)
-            sighted = Sighted(rows, missing, tree, entries, fresh.packed)
+            sighted = Sighted(rows, missing, state, tree, fresh.seen, entries, fresh.packed)
         yield sighted
-        if sighted.unwritten:
-            await state.bridge.transact(sighted.write)
-        sighted.written()
-        await _settle(state, tree, fresh.seen)
+        await sighted.publish()
     except BaseException:
         noticing.put_back(tree, dirt)
         raise

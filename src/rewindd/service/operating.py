@@ -132,7 +132,7 @@ async def _automatic(state: State, tree: Tree, session: Session, tail: Tail, lab
     said = (event, stats) != (session.head.event, session.stats)
     if (not said and not tail.deltas) or await _is_named(state, tree, session):
         return None
-    return automatic(session, tree, Standing(tail.base_seq, await compare(state, tail.deltas)), label)
+    return automatic(session, tree, Standing(tail.base_seq, tree.position, await compare(state, tail.deltas)), label)
 
 
 async def _is_named(state: State, tree: Tree, session: Session) -> bool:

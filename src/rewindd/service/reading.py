@@ -20,14 +20,15 @@ PAGE_ROWS = 100
 MAX_TEXT_BYTES = 16 << 20
 
 
-async def changes_since(state: State, tree: Tree, seq: int, unwritten: Sequence[Row] = ()) -> Timeline:
+async def changes_since(state: State, tree: Tree, seq: int, unwritten: Sequence[Row] = (), read: Sequence[Row] = ()) -> Timeline:
     """Returns the log since a position: the rows after it, and those before it that were switched since; no path's history.
 
     It says of any position from `seq` on what was changed since then, and whose that is (`timeline.delta`), and what state a path
-    was in; not how an older state of it is made. `unwritten`: rows that will be the next, as if they were there.
+    was in; not how an older state of it is made. `unwritten`: rows that will be the next, as if they were there; `read`: the first of
+    them, where somebody has read them already.
     """
     end = tree.position
-    later = await _pages(state, tree, seq)
+    later = await _rest(state, tree, seq, read)
     found = await state.bridge.transact(lambda db: changes_in(db, tree, seq, end, later))
     return found if not unwritten else found.with_rows(unwritten)
 
@@ -39,7 +40,7 @@ async def timeline(state: State, tree: Tree, seq: int) -> Timeline:
     again. Elsewhere the rows up to the position are all as they were then: in whatever is wanted of such a path they are live just
     as they were at the position, so no older version is wanted, nor nearer; they stand for nothing and are not read.
     """
-    later = await _pages(state, tree, seq)
+    later = await _rest(state, tree, seq)
     return await state.bridge.transact(lambda db: timeline_in(db, tree, seq, later))
 
 
@@ -50,14 +51,17 @@ async def delta_of(state: State, timeline: Timeline, session: SessionId, start: 
     return await state.bridge.work(delta, timeline, session, start, end)
 
 
-async def _pages(state: State, tree: Tree, seq: int) -> list[Row] | None:
-    """Reads the rows after a position in parts, where they are many: nobody waits for all of them. None where they are few."""
-    if tree.position - seq <= PAGE_ROWS:
-        return None
+async def _rest(state: State, tree: Tree, seq: int, read: Sequence[Row] = ()) -> list[Row] | None:
+    """Returns the rows after a position, of which the first were read; None where they are few and none was, for the next transaction."""
+    begun = read[-1].seq if read else seq
+    return [*read, *await pages(state, tree, begun, tree.position)] if read or tree.position - seq > PAGE_ROWS else None
+
+
+async def pages(state: State, tree: Tree, seq: int, end: int) -> list[Row]:
+    """Returns the rows after a position, up to and with `end`, read in parts: nobody waits for all of them."""
     rows: list[Row] = []
-    for start in range(seq, tree.position, PAGE_ROWS):
-        read = partial(edits.since, workspace=tree.workspace.id, seq=start, until=min(start + PAGE_ROWS, tree.position))
-        rows += await state.bridge.transact(read)
+    for start in range(seq, end, PAGE_ROWS):
+        rows += await state.bridge.transact(partial(edits.since, workspace=tree.workspace.id, seq=start, until=min(start + PAGE_ROWS, end)))
     return rows
 
 

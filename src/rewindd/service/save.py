@@ -1,13 +1,11 @@
 """Save: look at what the session may have changed, then name the position."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from time import time_ns
 
 from rewindd.errors import AlreadyExists, BadRequest
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import MAX_LABEL_CHARS, CheckpointId, EventId, check_chosen
-from rewindd.model.log import Row
 from rewindd.model.session import Checkpoint, Head, Missing, Session
 from rewindd.model.window import WindowKind
 from rewindd.paths import ROOT, RelPath
@@ -17,9 +15,9 @@ from rewindd.service import baseline, names, positions, render
 from rewindd.service.comparing import compare, totals
 from rewindd.service.conversation import check_base, counted, parse
 from rewindd.service.holding import drop, end_windows, of_session, why_left, windows_of
-from rewindd.service.locking import locked
-from rewindd.service.observing import observing
-from rewindd.service.reading import changes_since, delta_of, timeline
+from rewindd.service.locking import applying, locked
+from rewindd.service.observing import Sighted, observing
+from rewindd.service.reading import PAGE_ROWS, changes_since, delta_of, pages, timeline
 from rewindd.service.sighting import Leave
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
@@ -32,9 +30,10 @@ from rewindd.timeline.history import Timeline
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a save starts from: the head's position, and what the session changed since."""
+    """Where a save starts from and where it is: the head's position, its own, and what the session changed in between."""
 
     base_seq: int
+    seq: int
     changes: list[replies.FileDiff]
 
 
@@ -71,13 +70,12 @@ async def save(state: State, request: Save, session: Session, turn: Turn) -> byt
         async with observing(state, tree, leave=_leaving(state, tree, session)) as sighted:
             claims = of_session(tree, session.id)
             missing = _gap(request.missed) + sighted.missing + baseline.missing(tree)
-            stand = await _standing(state, tree, session, sighted.unwritten)
-            seq = sighted.rows[-1].seq if sighted.rows else tree.position
+            stand = await _standing(state, tree, session, sighted)
 
             def write(db: Connection) -> tuple[bytes, Checkpoint, Head]:
                 sighted.write(db)
                 last = events.append(db, session.id, session.head.event, added, time_ns())
-                checkpoint = _checkpoint(session, seq, stand, missing, stats, chosen, request.label, event=last, automatic=False)
+                checkpoint = _checkpoint(session, stand, missing, stats, chosen, request.label, event=last, automatic=False)
                 head = Head(checkpoint=checkpoint.id, event=last)
                 checkpoints.add(db, tree.workspace.id, checkpoint)
                 sessions.stand(db, session.id, head, stats)
@@ -104,17 +102,29 @@ def _leaving(state: State, tree: Tree, session: Session) -> Leave | None:
     return leave if others else None
 
 
-async def _standing(state: State, tree: Tree, session: Session, unwritten: Sequence[Row]) -> Standing:
-    """Returns the head's position, and the session's changes since it; `unwritten` rows come after all that the store has."""
+async def _standing(state: State, tree: Tree, session: Session, sighted: Sighted) -> Standing:
+    """Returns the head's position, and the session's changes since it. Rows that are not written yet come after all that the store has.
+
+    Where there are many, the lock is free for those who look at named paths while rows and contents are read.
+    """
+    unwritten = sighted.unwritten
     head = state.saved.get(session.id)
     if head is not None and head.id == session.head.checkpoint and head.seq == tree.position:
         # The session's own save was the last thing that happened here: the store has nothing to add.
         end = unwritten[-1].seq if unwritten else head.seq
         found = delta(Timeline(unwritten, (), {}, tree.index, end), session.id, head.seq, end)
-        return Standing(head.seq, await compare(state, found))
+        return Standing(head.seq, end, await compare(state, found))
     base = await head_seq(state, session)
-    behind = await changes_since(state, tree, base, unwritten)
-    return Standing(base, await compare(state, await delta_of(state, behind, session.id, base, behind.position)))
+    if tree.position - base <= PAGE_ROWS:
+        behind = await changes_since(state, tree, base, unwritten)
+        return Standing(base, behind.position, await compare(state, await delta_of(state, behind, session.id, base, behind.position)))
+    await sighted.publish()
+    async with applying(tree):
+        read = await pages(state, tree, base, tree.position)
+    behind = await changes_since(state, tree, base, read=read)
+    found = await delta_of(state, behind, session.id, base, behind.position)
+    async with applying(tree):
+        return Standing(base, behind.position, await compare(state, found))
 
 
 async def tail_of(state: State, tree: Tree, session: Session, seq: int | None = None) -> Tail:
@@ -142,12 +152,11 @@ async def head_seq(state: State, session: Session) -> int:
 
 def automatic(session: Session, tree: Tree, stand: Standing, label: str) -> Checkpoint:
     """Returns the checkpoint that names the tail which an operation is about to abandon: a side branch of the head."""
-    return _checkpoint(session, tree.position, stand, [], session.stats, None, label, event=session.head.event, automatic=True)
+    return _checkpoint(session, stand, [], session.stats, None, label, event=session.head.event, automatic=True)
 
 
 def _checkpoint(
     session: Session,
-    seq: int,
     stand: Standing,
     missing: list[Missing],
     stats: Stats,
@@ -165,7 +174,7 @@ def _checkpoint(
         label=label,
         parent=session.head.checkpoint,
         base_seq=stand.base_seq,
-        seq=seq,
+        seq=stand.seq,
         event=event,
         stats=stats,
         created_at_ns=time_ns(),

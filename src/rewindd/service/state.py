@@ -5,9 +5,10 @@ from the event loop only, and for a workspace only under its lock.
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import monotonic_ns, time_ns
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ from rewindd.protocol.replies import ConfigInfo, Recovered
 from rewindd.service.bridge import Bridge
 from rewindd.service.inbox import Inbox, inboxes
 from rewindd.service.keys import Keys
+from rewindd.service.memory import settle
 from rewindd.service.recent import Recent
 from rewindd.store import answers, claims, heads, index, sessions, workspaces
 from rewindd.store import stakes as stake_rows
@@ -42,6 +44,8 @@ from rewindd.tree.watch.watch import Watch
 #: A session is active this long after its last request: long enough for a slow model's turn, short enough that a crashed
 #: agent does not hold its claims all day.
 ACTIVE_NS = 15 * 60 * 1_000_000_000
+#: Entries of an index that are read in one function of the store: some five milliseconds.
+PAGE_ENTRIES = 250
 #: The last part of the runtime directory where nobody chose another one (`places.runtime_dir`).
 RUNTIME_NAME = "rewindd"
 
@@ -158,6 +162,8 @@ class State:
         self.mounts: Mounts | None = None
         #: Bytes of content that went through memory since it was last given back.
         self.handled_bytes = 0
+        #: How many entries the indexes had when the collector was last told that they stay.
+        self.settled_entries = 0
         self.measured_room: MeasuredRoom | None = None
         self.opening = anyio.Lock()
         #: The checkpoint that a session's own save made last, in this life of the daemon.
@@ -260,8 +266,21 @@ class State:
         if workspace not in self._trees:
             async with self._loading.setdefault(workspace, anyio.Lock()):
                 if workspace not in self._trees:
-                    self._trees[workspace] = await self.bridge.transact(lambda db: _load(db, workspace, self.capture))
+                    self._trees[workspace] = await self._load(workspace)
+                    self.settle()
         return self._trees[workspace]
+
+    async def _load(self, workspace: WorkspaceId) -> Tree:
+        """Reads a workspace, its index in parts: nobody waits for all of it. Nothing writes to it meanwhile, for want of its tree."""
+        tree = await self.bridge.transact(lambda db: _load(db, workspace, self.capture))
+        after: RelPath | None = None
+        while True:
+            read = partial(index.page, workspace=workspace, after=after, limit=PAGE_ENTRIES)
+            page = await self.bridge.transact(read, bulk=True)
+            if not page:
+                return tree
+            tree.index.put(_as_known(tree.workspace, page))
+            after = page[-1].path
 
     def moved(self, workspace: Workspace) -> None:
         """Takes over where a workspace is that is new, was found elsewhere, or lost its path to another, as it was just committed."""
@@ -288,6 +307,10 @@ class State:
         """Returns a workspace where it is in memory."""
         return self._trees.get(workspace)
 
+    def settle(self) -> None:
+        """Called where indexes grow: what is in them is not gone through by the collector from then on. Returns at once."""
+        self.settled_entries = settle((tree.index for tree in self._trees.values()), self.settled_entries)
+
     def trees(self) -> list[Tree]:
         """Returns the workspaces that are in memory."""
         return list(self._trees.values())
@@ -307,6 +330,7 @@ def _refuse_later(work: Callable[[], Awaitable[None]]) -> None:
 
 
 def _load(db: Connection, workspace: WorkspaceId, settings: CaptureSettings) -> Tree:
+    """Returns all but the index."""
     found = workspaces.find(db, workspace)
     if found is None:
         raise UnknownWorkspace(f"no workspace {workspace!r}; `rewindctl status` names those there are", workspace=workspace)
@@ -316,7 +340,7 @@ def _load(db: Connection, workspace: WorkspaceId, settings: CaptureSettings) -> 
     position, stakes = workspaces.position(db, workspace), Stakes(stake_rows.load(db, workspace))
     return Tree(
         workspace=found,
-        index=Index(_load_index(db, found)),
+        index=Index(),
         left_out=LeftOut(index.left_out(db, workspace)),
         rulebook=RuleBook(found.root, settings),
         claims=held,
@@ -329,9 +353,7 @@ def _load(db: Connection, workspace: WorkspaceId, settings: CaptureSettings) -> 
     )
 
 
-def _load_index(db: Connection, workspace: Workspace) -> list[IndexEntry]:
-    """Returns the index. While a first capture is not complete, no directory counts as covered: it may hold what was not captured."""
-    entries = index.load(db, workspace.id)
-    if workspace.baseline is Baseline.RUNNING:
-        return [replace(entry, covered=None) if entry.covered is not None else entry for entry in entries]
-    return entries
+def _as_known(workspace: Workspace, entries: Iterable[IndexEntry]) -> Iterator[IndexEntry]:
+    """While a first capture is not complete, no directory counts as covered: it may hold what was not captured."""
+    is_running = workspace.baseline is Baseline.RUNNING
+    return (replace(entry, covered=None) if is_running and entry.covered is not None else entry for entry in entries)
