@@ -85,11 +85,18 @@ class Stakes:
             fresh[stake.session, stake.path] = Stake(path=stake.path, session=stake.session, since=since, deep=stake.deep)
         return list(fresh.values())
 
-    def edited(self, rows: Iterable[Row]) -> list[Stake]:
-        """Returns the stakes that these rows give to those whose changes they are, and that are not there yet."""
-        own = (row for row in rows if len(row.owner) == 1 and row.source.is_content)
-        fresh = (row for row in own if row.owner[0] not in self._of_path.get(row.path, _NONE))
-        return self.lacking(Stake(path=row.path, session=row.owner[0], since=row.seq) for row in fresh)
+    def edited(self, rows: Iterable[Row], doer: SessionId | None = None) -> list[Stake]:
+        """Returns the stakes that these rows give and that are not there yet: to those whose changes they are, or may be.
+
+        `doer`: whose operation wrote those that are nobody's change: what it put there matters to it.
+        """
+        fresh = (
+            Stake(path=row.path, session=owner, since=row.seq)
+            for row in rows
+            for owner in (row.owner if row.source.is_content else (doer,) if doer is not None else ())
+            if owner not in self._of_path.get(row.path, _NONE)
+        )
+        return self.lacking(fresh)
 
     def _is_covered(self, stake: Stake) -> bool:
         deep = self._deep.get(stake.session)

@@ -17,7 +17,7 @@ from rewindd.model.session import Checkpoint
 from rewindd.model.versions import File
 from rewindd.service import telling
 from rewindd.service.state import State, Tree
-from rewindd.store import answers, checkpoints, edits, index, operations, sessions, workspaces
+from rewindd.store import answers, checkpoints, edits, index, operations, sessions, stakes, workspaces
 from rewindd.store import blobs as blob_rows
 from rewindd.store.database import Connection
 from rewindd.tree.apply import Outcome, StageFailed, apply, rescue
@@ -133,6 +133,7 @@ async def close(
         edits.append(db, tree.workspace.id, rows)
         index.put(db, tree.workspace.id, entries)
         edits.add_toggles(db, tree.workspace.id, operation.id, toggles)
+        stakes.put(db, tree.workspace.id, tree.stakes.edited(rows, operation.session))
         operations.settle(db, replace(operation, at=at, status=OperationStatus.APPLIED))
         sessions.stand(db, operation.session, operation.to_head, operation.to_stats)
         moves = operations.moves(db, operation.id)

@@ -20,7 +20,8 @@ from rewindd.protocol import replies
 from rewindd.service import comparing, render
 from rewindd.service.holding import editor
 from rewindd.service.keeping import Content
-from rewindd.service.reading import Contents
+from rewindd.service.reading import PAGE_ROWS, Contents
+from rewindd.service.sharing import applying
 from rewindd.service.state import State, Tree
 from rewindd.timeline.delta import PathDelta, unowned
 from rewindd.timeline.history import Timeline
@@ -77,11 +78,20 @@ async def decide(
         for draft in drafts
     ]
     merging = [draft for draft in drafts if isinstance(draft.way, Merged)]
-    contents = await Contents(state).read(_merged_versions(merging)) if merging else {}
-    merged, made = await state.bridge.work(_merge, merging, contents) if merging else ({}, {})
-    settled = settle(timeline, drafts, merged, tree.index, on_conflict, names)
+    merged: dict[RelPath, Version | Clash] = {}
+    contents, made = dict[bytes, bytes](), dict[bytes, bytes]()
+    if merging:
+        # A thousand merges take seconds: who looks at other paths goes on. What the plan is about stays as it was looked at.
+        async with applying(tree, (draft.path for draft in drafts)):
+            contents = await Contents(state).read(_merged_versions(merging))
+            merged, made = await state.bridge.work(_merge, merging, contents)
+    if len(drafts) <= PAGE_ROWS:
+        settled = settle(timeline, drafts, merged, tree.index, on_conflict, names)
+    else:
+        settled = await state.bridge.work(settle, timeline, drafts, merged, tree.index, on_conflict, names)
     settled = replace(settled, kept=(*settled.kept, *_blind(tree, {draft.path for draft in drafts}, paths)))
-    counts = await _counts(state, settled.decisions, {**contents, **made})
+    async with applying(tree, (draft.path for draft in drafts)):
+        counts = await _counts(state, settled.decisions, {**contents, **made})
     restless = [d.path for d in settled.decisions if _is_restless(timeline, tree.index.get(d.path))]
     # A window says nothing of where in the workspace its session is at work.
     not_quiet = (*([ROOT] if tree.windows else []), *restless)

@@ -22,12 +22,12 @@ _Uses = list[tuple[int, RelPath]]
 async def dependents(
     state: State, tree: Tree, timeline: Timeline, decisions: Iterable[Decision], along: Collection[SessionId]
 ) -> tuple[replies.Dependent, ...]:
-    """Returns the checkpoints of sessions not `along` that edited or claimed a path after the first of its rows that goes.
+    """Returns the checkpoints of sessions not `along` that edited, wrote or claimed a path after its first row that goes or comes back.
 
     An edit or claim counts for the first checkpoint made after it. What this costs follows the rows on these paths, the claims on them, and
     the checkpoints that came after.
     """
-    first = {decision.path: min(decision.off) for decision in decisions if decision.off}
+    first = {decision.path: min((*decision.off, *decision.on)) for decision in decisions if decision.off or decision.on}
     uses = _uses(tree, timeline, first, along)
     found: list[tuple[Checkpoint, list[RelPath]]] = []
     for session, used in uses.items():

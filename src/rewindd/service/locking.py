@@ -1,7 +1,7 @@
 """The workspace's lock: whoever holds it may observe and write its log, and finds no operation half done.
 
 Nobody holds it for long: what takes time is done while the lock is free (`breathing`), or free at least for those who look at named
-paths only, as snapshots do (`applying`): while an operation changes the tree, while much is read, between transactions.
+paths only, as snapshots do (`sharing.applying`): while an operation changes the tree, while much is read, between transactions.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -11,7 +11,7 @@ import anyio
 
 from rewindd.paths import RelPath
 from rewindd.service.recover import recover
-from rewindd.service.state import Applying, State, Tree
+from rewindd.service.state import State, Tree
 from rewindd.store import operations
 
 
@@ -48,23 +48,6 @@ async def breathing(state: State, tree: Tree) -> AsyncIterator[None]:
             await _acquire(state, tree, None, must_hold=True)
     if tree.interrupted:
         await _recover(state, tree)
-
-
-@asynccontextmanager
-async def applying(tree: Tree, paths: Iterable[RelPath] = ()) -> AsyncIterator[None]:
-    """Frees the lock within for those who look at named paths only, and at none of these, which are being changed. For the holder.
-
-    Who looks at everything waits for the end: what the holder took off the feed's list would be missing in what he sees.
-    """
-    under_way = tree.applying = Applying(paths)
-    tree.lock.release()
-    try:
-        yield
-    finally:
-        with anyio.CancelScope(shield=True):
-            await tree.lock.acquire()
-        tree.applying = None
-        under_way.finished.set()
 
 
 async def _acquire(state: State, tree: Tree, about: Iterable[RelPath] | None, *, must_hold: bool = False) -> None:

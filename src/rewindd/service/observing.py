@@ -18,8 +18,9 @@ from rewindd.model.versions import UNKNOWN, File, Version
 from rewindd.paths import RelPath
 from rewindd.service import ahead, heads, keeping, noticing, telling
 from rewindd.service.changes import BATCH_ROWS, Change, arrived, changed, ended, in_order
-from rewindd.service.locking import applying, breathing
+from rewindd.service.locking import breathing
 from rewindd.service.own_places import inner_paths
+from rewindd.service.sharing import applying
 from rewindd.service.sighting import Leave, sight
 from rewindd.service.state import State, Tree
 from rewindd.store import edits, index, stakes, workspaces

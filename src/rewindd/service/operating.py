@@ -16,9 +16,9 @@ from rewindd.service import deciding, keeping, names
 from rewindd.service.applying import begin, carry_out, close, sync
 from rewindd.service.comparing import compare
 from rewindd.service.deciding import Decided, steps_of
-from rewindd.service.locking import applying
 from rewindd.service.recover import give_up
 from rewindd.service.save import Standing, Tail, automatic, pending_deltas
+from rewindd.service.sharing import applying
 from rewindd.service.state import State, Tree
 from rewindd.service.tails import tails_of
 from rewindd.service.turn import Turn

@@ -1,6 +1,6 @@
 """Overlaps: told before a path is changed that another session has changed and not saved yet."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,67 +9,79 @@ from rewindd.model.session import Session
 from rewindd.model.versions import Directory
 from rewindd.paths import RelPath
 from rewindd.protocol import replies
-from rewindd.service import notice_words, positions, render
+from rewindd.service import notice_words, render
+from rewindd.service.save import head_seq
 from rewindd.service.state import State, Tree
 from rewindd.store import edits
 from rewindd.store.database import Connection
 
 #: Overlaps that one answer names; who claims a whole tree that others work in needs no longer list.
 MAX_OVERLAPS = 100
+#: Paths of which rows are read in one function of the store, and rows of one that is claimed among which those since are looked for.
+PART_PATHS = 50
+NEWEST_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Other:
-    """Another session, those it descends from, and where its changes matter: directories with all below, and single paths."""
+    """Another session: the position of its head, the paths where its changes matter, and since when it claims some of them."""
 
-    line: list[Session]
-    tops: list[RelPath]
-    files: list[RelPath]
-
-    @property
-    def session(self) -> Session:
-        """The session itself."""
-        return self.line[0]
+    session: Session
+    base: int
+    paths: list[RelPath]
+    claimed_ns: Mapping[RelPath, int]
 
 
 async def overlaps(state: State, tree: Tree, session: Session, paths: Iterable[RelPath]) -> list[replies.Overlap]:
-    """Returns what other active sessions changed of these paths, or below them, since their heads and did not take back.
+    """Returns what other active sessions changed of these paths, or below them, and did not save or take back; `MAX_OVERLAPS` at most.
 
-    Costs nothing where no other active session has a stake in one of them, else one transaction. The paths were just looked at, under
-    the workspace's lock.
+    Saved is what came before a session's head, but for paths that it claims still: there its edit goes on. Costs nothing where no other
+    active session has a stake in one of them. The paths were just looked at, under the workspace's lock.
     """
-    named, others = list(paths), list[_Other]()
+    named, found = list(paths), list[replies.Overlap]()
     for one in tree.stakes.sessions:
         known = state.known(one)
         if one == session.id or known is None or not state.is_active(one):
             continue
-        tops = [path for path in named if _is_directory(tree, path)]
-        files = [path for path in named if any(stake.session == one for stake in tree.stakes.on(path))]
-        if tops or files:
-            others.append(_Other(await positions.lineage(state, known), tops, files))
-    if not others:
-        return []
-    found = await state.bridge.transact(partial(_changed, tree=tree, others=others))
+        other = await _other(state, tree, known, named)
+        for start in range(0, len(other.paths), PART_PATHS):
+            if len(found) >= MAX_OVERLAPS:
+                break
+            part = other.paths[start : start + PART_PATHS]
+            found += await state.bridge.transact(partial(_changed, tree=tree, other=other, paths=part))
     return sorted(found, key=lambda one: (one.path, one.session_id))[:MAX_OVERLAPS]
 
 
-def _changed(db: Connection, tree: Tree, others: Sequence[_Other]) -> list[replies.Overlap]:
-    found: list[replies.Overlap] = []
-    for other in others:
-        of_path: dict[RelPath, list[Row]] = {}
-        for row in _own(db, tree, other):
-            of_path.setdefault(row.path, []).append(row)
-        changed = ((rows[0].before, rows[-1]) for rows in of_path.values() if rows[0].before != rows[-1].after)
-        found += [_overlap(other.session, row, render.change(before, row.after)) for before, row in changed]
-    return found
+async def _other(state: State, tree: Tree, session: Session, named: Sequence[RelPath]) -> _Other:
+    tops = [path for path in named if _is_directory(tree, path)]
+    files = {path for path in named if any(stake.session == session.id for stake in tree.stakes.on(path))}
+    claimed = {claim.path: claim.at_ns for held in tree.claims.values() for claim in held if claim.session == session.id}
+    if not tops and not files:
+        return _Other(session, 0, [], claimed)
+    base = await head_seq(state, session)
+    for top in tops:
+        files |= {path for path in claimed if path.below(top)}
+        files |= await state.bridge.transact(partial(edits.paths_since, workspace=tree.workspace.id, path=top, seq=base))
+    return _Other(session, base, sorted(files), claimed)
 
 
-def _own(db: Connection, tree: Tree, other: _Other) -> list[Row]:
-    """The other session's rows after its head that are not taken back, by position."""
-    workspace, head = tree.workspace.id, positions.head_of(db, other.line)
-    base = other.session.start_seq if head is None else head.seq
-    paths = {*other.files, *(path for top in other.tops for path in edits.paths_since(db, workspace, top, base))}
-    rows = [row for row in edits.of_paths(db, workspace, paths, after=base) if row.source.is_content and row.owner == (other.session.id,)]
+def _changed(db: Connection, tree: Tree, other: _Other, paths: Sequence[RelPath]) -> list[replies.Overlap]:
+    of_path: dict[RelPath, list[Row]] = {}
+    for row in _own(db, tree, other, paths):
+        of_path.setdefault(row.path, []).append(row)
+    changed = ((rows[0].before, rows[-1]) for rows in of_path.values() if rows[0].before != rows[-1].after)
+    return [_overlap(other.session, row, render.change(before, row.after)) for before, row in changed]
+
+
+def _own(db: Connection, tree: Tree, other: _Other, paths: Sequence[RelPath]) -> list[Row]:
+    """The other session's rows that it did not save and that are not taken back, contested ones too, by position."""
+    workspace = tree.workspace.id
+    rows = edits.of_paths(db, workspace, paths, after=other.base)
+    for path in other.claimed_ns.keys() & set(paths):
+        since_ns = other.claimed_ns[path]
+        newest = edits.newest(db, workspace, path, NEWEST_ROWS)
+        rows += [row for row in newest if row.path == path and row.seq <= other.base and row.at_ns >= since_ns]
+    rows = [row for row in sorted(rows, key=lambda row: row.seq) if row.source.is_content and other.session.id in row.owner]
     last = {toggle.row: toggle.on for toggle in edits.with_toggles(db, workspace, (row.seq for row in rows))[1]}
     return [row for row in rows if last.get(row.seq, True)]
 

@@ -24,6 +24,7 @@ from rewindd.service.locking import locked
 from rewindd.service.observing import observe
 from rewindd.service.operating import Wish, no_files, operate, operation_of
 from rewindd.service.places import locate
+from rewindd.service.reading import PAGE_ROWS
 from rewindd.service.save import tail_of
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
@@ -186,7 +187,7 @@ async def _take_back(
 async def _decide_files(
     state: State, tree: Tree, timeline: Timeline, aim: draft.Aim, request: Rewind, kin: tuple[SessionId, ...]
 ) -> Decided:
-    drafts = draft.rewind(timeline, aim)
+    drafts = draft.rewind(timeline, aim) if len(timeline.paths) <= PAGE_ROWS else await state.bridge.work(draft.rewind, timeline, aim)
     decided = await decide(state, tree, timeline, drafts, aim.on_conflict, aim.paths, aim.names, aim.session)
     if aim.scope is Scope.WORKSPACE:
         return decided

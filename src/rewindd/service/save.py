@@ -1,11 +1,13 @@
 """Save: look at what the session may have changed, then name the position."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import time_ns
 
 from rewindd.errors import AlreadyExists, BadRequest
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import MAX_LABEL_CHARS, CheckpointId, EventId, check_chosen
+from rewindd.model.log import Row
 from rewindd.model.session import Checkpoint, Head, Missing, Session
 from rewindd.model.window import WindowKind
 from rewindd.paths import ROOT, RelPath
@@ -15,9 +17,10 @@ from rewindd.service import baseline, names, positions, render
 from rewindd.service.comparing import compare, totals
 from rewindd.service.conversation import check_base, counted, parse
 from rewindd.service.holding import drop, end_windows, of_session, why_left, windows_of
-from rewindd.service.locking import applying, locked
+from rewindd.service.locking import locked
 from rewindd.service.observing import Sighted, observing
-from rewindd.service.reading import PAGE_ROWS, changes_since, delta_of, pages, timeline
+from rewindd.service.reading import PAGE_ROWS, changes_since, delta_of, read_ahead, timeline
+from rewindd.service.sharing import applying
 from rewindd.service.sighting import Leave
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
@@ -119,9 +122,7 @@ async def _standing(state: State, tree: Tree, session: Session, sighted: Sighted
         behind = await changes_since(state, tree, base, unwritten)
         return Standing(base, behind.position, await compare(state, await delta_of(state, behind, session.id, base, behind.position)))
     await sighted.publish()
-    async with applying(tree):
-        read = await pages(state, tree, base, tree.position)
-    behind = await changes_since(state, tree, base, read=read)
+    behind = await changes_since(state, tree, base, read=await read_ahead(state, tree, base))
     found = await delta_of(state, behind, session.id, base, behind.position)
     async with applying(tree):
         return Standing(base, behind.position, await compare(state, found))
@@ -134,9 +135,14 @@ async def tail_of(state: State, tree: Tree, session: Session, seq: int | None = 
     """
     head = await positions.head(state, session)
     base = session.start_seq if head is None else head.seq
-    behind = await changes_since(state, tree, base)
+    read = await read_ahead(state, tree, base if seq is None else min(base, seq))
+    behind = await changes_since(state, tree, base, read=_after(read, base))
     deltas = await delta_of(state, behind, session.id, base, tree.position)
-    return Tail(head, base, deltas, behind if seq is None else await timeline(state, tree, seq))
+    return Tail(head, base, deltas, behind if seq is None else await timeline(state, tree, seq, _after(read, seq)))
+
+
+def _after(rows: Sequence[Row], seq: int) -> list[Row]:
+    return [row for row in rows if row.seq > seq]
 
 
 async def pending_deltas(state: State, tree: Tree, session: Session, base: int) -> list[PathDelta]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from rewindd.model.ids import SessionId
 from rewindd.model.session import Checkpoint, Session
 from rewindd.service import positions
-from rewindd.service.reading import changes_since
+from rewindd.service.reading import changes_since, read_ahead
 from rewindd.service.save import Tail
 from rewindd.service.state import State, Tree
 from rewindd.timeline.delta import PathDelta, delta
@@ -18,7 +18,7 @@ async def tails_of(state: State, tree: Tree, sessions: Sequence[Session]) -> dic
     bases = {session.id: _base(session, heads[session.id]) for session in sessions}
     found: dict[SessionId, Tail] = {}
     for base in set(bases.values()):
-        behind = await changes_since(state, tree, base)
+        behind = await changes_since(state, tree, base, read=await read_ahead(state, tree, base))
         here = [one for one, at in bases.items() if at == base]
         deltas = await state.bridge.work(_deltas, behind, here, base)
         found |= {one: Tail(heads[one], base, deltas[one], behind) for one in here}

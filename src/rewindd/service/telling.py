@@ -54,7 +54,7 @@ END_STAKES = 2_000
 
 def committed(tree: Tree, rows: Sequence[Row], operation: Operation | None = None) -> None:
     """Notes rows as they were just committed: `operation`'s, or what was observed. In memory only, and cheap for who has no stake."""
-    tree.stakes.put(tree.stakes.edited(rows))
+    tree.stakes.put(tree.stakes.edited(rows, operation.session if operation is not None else None))
     for row in rows if tree.stakes.sessions else ():
         _tell(tree, row, operation)
 

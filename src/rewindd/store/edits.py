@@ -148,10 +148,10 @@ def toggles_of_paths(db: Connection, workspace: WorkspaceId, paths: Iterable[Rel
     return sorted(toggles, key=lambda toggle: (toggle.at, toggle.row))
 
 
-def toggles_since(db: Connection, workspace: WorkspaceId, seq: int) -> list[Toggle]:
-    """Returns what operations after position `seq` switched, by `at`."""
-    clause = "WHERE workspace = ? AND at > ? ORDER BY at, row"
-    return _TOGGLES.select(db, _toggle, clause, (number_of(db, workspace), seq))
+def toggles_page(db: Connection, workspace: WorkspaceId, after: tuple[int, int], limit: int) -> list[Toggle]:
+    """Returns the first `limit` toggles after one, each by its operation's position and its row, in that order."""
+    clause = "WHERE workspace = ? AND (at, row) > (?, ?) ORDER BY at, row LIMIT ?"
+    return _TOGGLES.select(db, _toggle, clause, (number_of(db, workspace), *after, limit))
 
 
 def with_toggles(db: Connection, workspace: WorkspaceId, seqs: Iterable[int]) -> tuple[list[Row], list[Toggle]]:

@@ -82,3 +82,28 @@ async def test_a_directory(desk: Desk) -> None:
         assert named(await c.snapshot("d")) == expected
         await c.release()
         assert named(await c.snapshot("d/y", "d/x")) == expected[1:]
+
+
+async def test_saved_by_somebody_else_or_in_the_middle_is_one_still(desk: Desk) -> None:
+    """A barrier, or a save in an open bracket, moves the head; who claims the file still is at work on it."""
+    desk.write("f", "0\n")
+    desk.write("g", "0\n")
+    async with desk.session(agent="a") as a, desk.session(agent="b") as b:
+        await a.snapshot("f")
+        desk.write("f", "a's\n")
+        await desk.client.barrier(desk.root)
+        assert named(await b.snapshot("f")) == [("f", a.id, "modified")]
+        async with a.editing("g"):
+            desk.write("g", "a's\n")
+            await a.save()
+            assert named(await b.snapshot(".")) == [("g", a.id, "modified")]
+        assert named(await b.snapshot("g")) == []
+
+
+async def test_contested_work_is_of_each_of_its_sessions(desk: Desk) -> None:
+    """What two sessions may have changed is told of both of them."""
+    desk.write("f", "0\n")
+    async with desk.session(agent="a") as a, desk.session(agent="b") as b, desk.session(agent="c") as c:
+        async with a.command("one"), b.command("other"):
+            desk.write("f", "one of them\n")
+        assert {one[1] for one in named(await c.snapshot("f"))} == {a.id, b.id}

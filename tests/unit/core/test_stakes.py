@@ -47,23 +47,21 @@ def test_only_what_adds_something(listed: list[Stake], wanted: list[Stake], path
 
 
 def test_what_gives_a_stake() -> None:
-    """A row of one session gives it one, from that row on; nobody's, a contested one, and what only became known give none."""
-    x = SessionId("x")
+    """A row gives one to each session whose change it is or may be, from that row on; nobody's, and what only became known, give none."""
+    x, y, z = SessionId("x"), SessionId("y"), SessionId("z")
     rows = [
         row("own", (x,), 3),
         row("own", (x,), 4),
         row("nobody", (), 5),
-        row("contested", (x, SessionId("y")), 6),
+        row("contested", (x, y), 6),
         row("seen", (x,), 7, Source.FIRST_SEEN),
     ]
-    assert Stakes().edited(rows) == [Stake(path=RelPath("own"), session=x, since=3)]
-
-
-def test_the_end_of_a_session() -> None:
-    """What a session had goes with it, and nothing else."""
-    x, y = SessionId("x"), SessionId("y")
-    stakes = Stakes(Stake(path=RelPath("f"), session=one, since=since) for one, since in ((x, 5), (y, 2)))
-    assert (stakes.first(x), stakes.sessions) == (5, [x, y])
-    stakes.drop(x)
-    assert ([one.session for one in stakes.on(RelPath("f"))], stakes.sessions, stakes.first(x)) == ([y], [y], 0)
-    stakes.drop(x)
+    of_changes = [
+        Stake(path=RelPath(path), session=one, since=seq) for path, one, seq in [("own", x, 3), ("contested", x, 6), ("contested", y, 6)]
+    ]
+    assert Stakes().edited(rows) == of_changes
+    # What an operation writes is nobody's change, and matters to who asked for it.
+    effects = [row("own", (), 8, Source.EFFECT), row("restored", (), 9, Source.EFFECT)]
+    assert Stakes(of_changes).edited(effects, x) == [Stake(path=RelPath("restored"), session=x, since=9)]
+    assert [one.path for one in Stakes(of_changes).edited(effects, z)] == ["own", "restored"]
+    assert Stakes().edited(effects) == []

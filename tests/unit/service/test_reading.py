@@ -17,6 +17,7 @@ from rewindd.model.session import Attribution, Capture, Head, Session, Workspace
 from rewindd.model.versions import ABSENT, UNKNOWN, Kind
 from rewindd.paths import RelPath
 from rewindd.plan.draft import Aim, Draft, Merged, rewind, undo
+from rewindd.service import reading
 from rewindd.service.reading import changes_in, timeline_in
 from rewindd.service.state import Tree
 from rewindd.store import edits, operations, sessions, workspaces
@@ -122,9 +123,10 @@ def opened(tmp_path: Path) -> Callable[[int], Connection]:
     return lambda number: open_database(str(tmp_path / f"{number}"))
 
 
-def test_what_changed_is_read_without_histories(opened: Callable[[int], Connection]) -> None:
+def test_what_changed_is_read_without_histories(opened: Callable[[int], Connection], monkeypatch: pytest.MonkeyPatch) -> None:
     """From every position, for both sessions: what each changed, what is nobody's and contested, and the state then."""
     for seed in range(12):
+        monkeypatch.setattr(reading, "PAGE_ROWS", 3 if seed % 2 else 100)  # read in parts, or each at once
         log = _play(random.Random(seed))
         whole, db = log.timeline(), opened(seed)
         tree = _stored(db, log)
@@ -138,9 +140,10 @@ def test_what_changed_is_read_without_histories(opened: Callable[[int], Connecti
         db.close()
 
 
-def test_a_rewind_is_decided_without_histories(opened: Callable[[int], Connection]) -> None:
+def test_a_rewind_is_decided_without_histories(opened: Callable[[int], Connection], monkeypatch: pytest.MonkeyPatch) -> None:
     """To every position, of both sessions and of the workspace: the same versions and merges, and the same rows switched."""
     for seed in range(6):
+        monkeypatch.setattr(reading, "PAGE_ROWS", 3 if seed % 2 else 100)
         log = _play(random.Random(seed))
         whole, db = log.timeline(), opened(seed)
         tree = _stored(db, log)

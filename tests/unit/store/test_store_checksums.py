@@ -71,7 +71,7 @@ def filled(
         "workspaces": workspaces.all_of,
         "sessions": lambda db: sessions.of_workspace(db, None, closed=True),
         "edits": lambda db: edits.since(db, workspace.id, 4),
-        "toggles": lambda db: edits.toggles_of_operation(db, workspace.id, operation.id) or edits.toggles_since(db, workspace.id, 5),
+        "toggles": lambda db: edits.toggles_of_operation(db, workspace.id, operation.id) or edits.toggles_page(db, workspace.id, (5, 0), 9),
         "known": lambda db: index.load(db, workspace.id),
         "claims": lambda db: claims.load(db, workspace.id),
         "events": lambda db: events.chain(db, last),

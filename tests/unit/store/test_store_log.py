@@ -155,9 +155,12 @@ def test_toggles(db: Connection, workspace: Workspace, log: list[Row]) -> None:
     assert edits.toggles_of_paths(db, workspace.id, [RelPath("a/b")]) == [first[0], second[0]]
     assert edits.toggles_of_paths(db, workspace.id, [RelPath("a.b"), RelPath("a0"), RelPath("z")]) == [first[1], second[1]]
     assert edits.toggles_of_operation(db, workspace.id, OperationId("o2")) == second
-    assert edits.toggles_since(db, workspace.id, 10) == [*first, *second]
-    assert edits.toggles_since(db, workspace.id, 11) == second
-    assert edits.toggles_since(db, workspace.id, 12) == []
+    whole = [*first, *second]
+    for start in range(len(whole)):
+        after = (whole[start - 1].at, whole[start - 1].row) if start else (10, 1 << 60)
+        assert edits.toggles_page(db, workspace.id, after, 100) == whole[start:]
+        assert edits.toggles_page(db, workspace.id, after, 1) == whole[start : start + 1]
+    assert edits.toggles_page(db, workspace.id, (12, 1 << 60), 100) == []
     rows, toggles = edits.with_toggles(db, workspace.id, [1, 4])
     assert (_seqs(rows), toggles) == ([1, 4], [first[0], second[0]])
     assert edits.toggles_of_paths(db, WorkspaceId("other"), [RelPath("a/b")]) == []
