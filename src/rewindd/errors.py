@@ -192,6 +192,12 @@ class StoreIO(StoreError, OSError):
     code = "io-error"
 
 
+class StoreNewer(StoreError):
+    """A newer rewindd wrote the store; this one must not touch it."""
+
+    code = "store-newer"
+
+
 class InternalError(RewinddError):
     """A bug in rewindd; the daemon's log has the traceback."""
 
@@ -237,7 +243,7 @@ class ShuttingDown(BusyError):
 
 
 class OverQuota(BusyError):
-    """The store has reached its configured size."""
+    """The sessions of a grant added as much as they may."""
 
     code = "over-quota"
 

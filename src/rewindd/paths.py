@@ -103,8 +103,11 @@ def encode_path(value: object) -> bytes:
 
 
 def is_reserved(name: str) -> bool:
-    """True for names that are never captured: `.git`, and what an operation is staging."""
-    return name == GIT_DIRECTORY or name.startswith(STAGE_PREFIX)
+    """True for names that are never captured: `.git`, and what an operation is staging.
+
+    Whatever the case of its letters: some file systems make no difference, and `.GIT` there is git's own.
+    """
+    return (len(name) == len(GIT_DIRECTORY) and name.lower() == GIT_DIRECTORY) or name.startswith(STAGE_PREFIX)
 
 
 def _below(path: str, root: str) -> str:

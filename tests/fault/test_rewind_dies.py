@@ -2,14 +2,14 @@
 
 import base64
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from support.dying import EDITOR_LINE
 from support.photograph import Photograph, differing, seen
-from support.stage import Stage, a_stage
+from support.stage import Stage, a_stage, share
 
 DONE, ROLLED_BACK = "done", "rolled-back"
 
@@ -22,7 +22,7 @@ def stage() -> Iterator[Stage]:
 
 def test_the_effects(stage: Stage) -> None:
     """The rewind that the others kill has every kind of effect in it, and a merge."""
-    kinds = {"stage", "exchange", "create", "remove", "mkdir", "rmdir", "chmod", "unstage", "sync"}
+    kinds = {"stage", "stage.write", "stage.mode", "exchange", "create", "remove", "mkdir", "rmdir", "chmod", "unstage", "sync"}
     assert {name for name in stage.names if name.startswith("tree.")} == {f"tree.{kind}" for kind in kinds}
     assert stage.answer["merged"]
     assert not stage.answer["kept"]
@@ -52,11 +52,10 @@ def whole(stage: Stage, tree: Photograph) -> None:
         assert found in wanted or found == "directory 700", path
 
 
-def test_death_at_each_effect(stage: Stage) -> None:
-    """For every n: killed at the nth effect and nobody touched anything: finished, or never begun; the key is answered once."""
+def dies_alone(stage: Stage, numbers: Iterable[int]) -> None:
     moments = Moments(stage)
-    for number, name in enumerate(stage.names, 1):
-        told = f"{number} {name}"
+    for number in numbers:
+        told = f"{number} {stage.names[number - 1]}"
         assert stage.do(f"die:{number}").was_killed, told
         answered = stage.answered
         assert (answered is not None) == (number > moments.closed), told
@@ -73,6 +72,18 @@ def test_death_at_each_effect(stage: Stage) -> None:
         assert found["log"] == [], told
         assert found["operations"] == [DONE, DONE], told
         assert stage.leftovers == [], told
+
+
+def test_death_at_some_effects(stage: Stage) -> None:
+    """Killed at the nth effect and nobody touched anything: finished, or never begun; the key is answered once."""
+    dies_alone(stage, share(len(stage.names), 24))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_death_at_each_effect(stage: Stage) -> None:
+    """The same, for every n."""
+    dies_alone(stage, range(1, len(stage.names) + 1))
 
 
 def change(place: Path, *, atomically: bool) -> str:
@@ -301,6 +312,30 @@ def test_a_power_cut_took_what_was_not_synced(stage: Stage) -> None:
     assert found["answers"][0] == found["answers"][1]
     assert found["log"] == []
     assert stage.leftovers == []
+
+
+@pytest.mark.parametrize("left", [0, 8192])
+def test_a_power_cut_tore_what_was_put_in_place(stage: Stage, left: int) -> None:
+    """Cut off with all in place and nothing synced: a file of which only the first pages are there is put there again, whole."""
+    assert stage.do("die:1:tree.unstage").was_killed
+    os.truncate(stage.root / "big", left)
+    found = stage.look_back()
+    assert found["recovered"] == [DONE]
+    assert found["tree"] == stage.after
+    assert found["log"] == []
+    assert stage.leftovers == []
+
+
+def test_a_power_cut_tore_what_was_put_back(stage: Stage) -> None:
+    """The same for what recovery puts back, while it takes an operation back that somebody is in the way of."""
+    assert stage.do(f"die:{stage.names.index('tree.create') + 1}").was_killed
+    (stage.root / "to-file" / "inside").write_text(f"{EDITOR_LINE}\n")
+    assert stage.recover("die:1:tree.unstage").was_killed
+    os.truncate(stage.root / "file", 0)
+    found = stage.look_back()
+    assert found["recovered"] == [ROLLED_BACK]
+    expect(found["tree"], stage.before, "to-file/inside", f"file 644 {EDITOR_LINE}\n", "torn")
+    assert found["log"] == []
 
 
 @pytest.mark.long

@@ -60,6 +60,7 @@ def check_load(daemon: RealDaemon, rounds: int) -> None:
     digests = {name: found for tally in tallies for name, found in tally.digests.items()}
 
     assert [wrong for tally in tallies for wrong in tally.wrong] == []
+    assert sum(tally.unanswered for tally in tallies) == 0
     assert sum(tally.saves for tally in tallies) == PROCESSES * AGENTS * rounds * 2
     assert sum(tally.rewinds for tally in tallies) == PROCESSES * AGENTS * rounds
     assert len(set(digests.values())) == PROCESSES * AGENTS

@@ -80,7 +80,9 @@ async def test_no_use_case_blocks_the_loop(tmp_path: Path) -> None:
                 (requests.Undo(session=session, key="6"), replies.RewindResult),
                 (requests.ReadLog(session=session), replies.Edits),
                 (requests.GetStatus(), replies.Status),
+                (requests.Verify(drill=1), replies.Verified),
+                (requests.MakeBackup(directory=FsText(tmp_path / "backup"), key="10"), replies.BackedUp),
                 (requests.CloseSession(session=session, key="7"), replies.SessionReply),
             ):
                 told.append(type(wire.decode_fields(await asker.ask(request), expected)))
-    assert len(told) == 10
+    assert len(told) == 12

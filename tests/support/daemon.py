@@ -40,8 +40,15 @@ class RealDaemon:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(wanted))
 
     def start(self, *arguments: str, env: Mapping[str, str] | None = None, wait: bool = True, prefix: Sequence[str] = ()) -> "RealDaemon":
-        """Starts it, and returns when it answers (`wait=False`: at once). `prefix`: a command that runs it in its own place."""
+        """Starts it, and returns when it answers (`wait=False`: at once).
+
+        `prefix`: a command that runs it in its own place. There it is in a sandbox, so to say, and could not tell that we are in none.
+        """
         assert self.process is None, "it is running"
+        if prefix:
+            drop_ins = self.directory / "config" / "rewindd" / "config.d"
+            drop_ins.mkdir(parents=True, exist_ok=True)
+            (drop_ins / "prefix.toml").write_text("[daemon]\ncheck_namespaces = false\n")
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("REWINDD_", "LISTEN_", "NOTIFY_"))}
         command = [*prefix, sys.executable, "-m", "rewindd.daemon", "--socket", self.socket, "--data-dir", str(self.data_dir)]
         with self.log.open("ab") as log:

@@ -40,6 +40,10 @@ class Game:
         Raises:
             Wrong: it went wrong, every line is unique, and no other row had made the change of a switched one.
         """
+        return self.referee(steps).figures
+
+    def referee(self, steps: int) -> Referee:
+        """As `play`; returns the world as it is then, and all that was done in it, with the referee."""
         chance = random.Random(self.seed)
         world = World()
         acts = Acts(world, chance, self.repeats, self.longest)
@@ -55,7 +59,7 @@ class Game:
                     raise Wrong(referee.said)
                 break
             referee.check()
-        return referee.figures
+        return referee
 
     def _step(self, acts: Acts, referee: Referee, chance: random.Random) -> None:
         kind = chance.choices(

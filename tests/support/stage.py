@@ -17,6 +17,13 @@ from support.zygote import Ended, Zygote, zygote
 FAST = Path("/dev/shm")
 
 
+def share(count: int, most: int) -> list[int]:
+    """A share of the numbers from 1 to `count`, always the same: the first, the last, and some in between, evenly."""
+    if count <= most:
+        return list(range(1, count + 1))
+    return sorted({1 + round(step * (count - 1) / (most - 1)) for step in range(most)})
+
+
 class Stage:
     """Where a save or rewind is done from one start over and over. `names`: its effects; `before` and `after`: the tree."""
 

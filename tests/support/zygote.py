@@ -52,9 +52,11 @@ class Zygote:
 
 
 @contextmanager
-def zygote() -> Iterator[Zygote]:
-    """A zygote for the block."""
+def zygote(preload: Path | None = None) -> Iterator[Zygote]:
+    """A zygote for the block. `preload`: a library that stands before the others in it and its children (ld.so(8))."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("REWINDD_")}
+    if preload is not None:
+        env["LD_PRELOAD"] = str(preload)
     path = f"{TESTS}{os.pathsep}{env.get('PYTHONPATH', '')}".rstrip(os.pathsep)
     process = subprocess.Popen(
         [sys.executable, "-m", "support.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env | {"PYTHONPATH": path}

@@ -30,3 +30,15 @@ def test_links(page: Path) -> None:
         file = page.parent / name if name else page
         assert file.exists(), target
         assert not anchor or anchor in anchors(file), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_named_tests(page: Path) -> None:
+    """Each test that a page names is there: files and directories below `tests/`, and functions by their names."""
+    tests = ROOT / "tests"
+    text = page.read_text()
+    for name in re.findall(r"`(?:tests/)?((?:unit|integration|property|fault)/[\w/.-]*)`", text):
+        assert (tests / name).exists(), name
+    everything = "".join(path.read_text() for path in tests.rglob("test_*.py"))
+    for name in re.findall(r"`(test_\w+)`", text):
+        assert f"def {name}(" in everything, name

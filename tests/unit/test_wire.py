@@ -1,10 +1,7 @@
 """The codec: what is right goes round, what is wrong is an error with the caller's id, and nothing else ever comes out."""
 
-import dataclasses
 import string
-from datetime import UTC, datetime
-from types import UnionType
-from typing import Annotated, Union, cast, get_args, get_origin, get_type_hints
+from typing import cast, get_args
 
 import msgspec
 import pytest
@@ -12,9 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rewindd import errors
-from rewindd.paths import FsText, LinkTarget, RelPath
 from rewindd.protocol import replies, requests, wire
 from rewindd.protocol.requests import REQUESTS, Request
+from support.anything import FS_TEXT, any_of, hints_of
 from support.vectors import Vector, plainly, vectors
 
 REQUEST_BODIES = [vector for vector in vectors() if vector.kind == "request"]
@@ -22,41 +19,6 @@ REPLY_BODIES = [vector for vector in vectors() if vector.kind != "request"]
 #: Any bytes at all, and bytes that begin like a map.
 GARBAGE = st.binary(max_size=200) | st.binary(max_size=100).map(lambda tail: b"\x84\xa1v\x01\xa2id\x07\xa2op\xa4ping" + tail)
 IDS = st.integers(-(2**63), 2**64 - 1) | st.text(max_size=wire.MAX_ID_BYTES)
-FS_TEXT = st.binary(max_size=40).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
-
-SCALARS: "dict[object, st.SearchStrategy[object]]" = {
-    **{kind: FS_TEXT.map(kind) for kind in (FsText, RelPath, LinkTarget)},
-    type(None): st.none(),
-    bool: st.booleans(),
-    str: st.text(max_size=20),
-    int: st.integers(-(2**63), 2**63 - 1),
-    float: st.floats(allow_nan=False),
-    bytes: st.binary(max_size=20),
-    datetime: st.datetimes(datetime(1970, 1, 1), datetime(2262, 1, 1), timezones=st.just(UTC)),
-}
-
-
-def any_of(kind: object) -> "st.SearchStrategy[object]":
-    """Any value of a field's type; of a structure with anything in its fields."""
-    if kind in SCALARS:
-        return SCALARS[kind]
-    if get_origin(kind) is Annotated:
-        return any_of(get_args(kind)[0])
-    if get_origin(kind) is list:
-        return st.lists(any_of(get_args(kind)[0]), max_size=3)
-    if get_origin(kind) in (Union, UnionType):
-        return st.one_of([any_of(one) for one in get_args(kind)])
-    assert isinstance(kind, type), kind
-    return st.builds(kind, **{name: any_of(hint) for name, hint in hints_of(kind).items()})
-
-
-def hints_of(kind: type) -> dict[str, object]:
-    """The types of a structure's fields."""
-    if dataclasses.is_dataclass(kind):
-        return dict(get_type_hints(kind))
-    return {one.name: one.type for one in msgspec.structs.fields(kind)}
-
-
 ANY_REQUEST = cast("st.SearchStrategy[Request]", st.one_of([any_of(kind) for kind in REQUESTS.values()]))
 ANY_REPLY = cast("st.SearchStrategy[replies.Reply]", st.one_of([any_of(kind) for kind in get_args(replies.Reply)]))
 

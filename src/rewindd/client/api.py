@@ -9,7 +9,7 @@ from typing import TypeVar
 import anyio.to_thread
 
 from rewindd.client import autostart as starting
-from rewindd.client import calls
+from rewindd.client import calls, integrity, retention
 from rewindd.client.caller import Caller
 from rewindd.client.events import Events
 from rewindd.client.exchange import TIMEOUT_S, Exchange, OnProgress
@@ -172,6 +172,53 @@ class Client:
     async def barriers(self, workspace: calls.AnyPath, *, limit: int | None = None) -> list[replies.Barrier]:
         """Returns the newest barriers of a workspace (its id, or a directory), oldest first."""
         return await self.run(calls.barriers(workspace, limit))
+
+    async def verify(self, *, sample: float = 100.0, drill: int = 0, progress: OnProgress | None = None) -> replies.Verified:
+        """Compares every row and content of the store with what was written; what a workspace still has is put right from there.
+
+        Args:
+            sample: of all contents, how many are read, in percent, chosen at random.
+            drill: so many checkpoints, chosen at random, are written out beside the store and compared.
+            progress: is called about once a second, with `done` of `total`; it must not block.
+
+        Raises:
+            StoreFull: there is no room to write a checkpoint out.
+        """
+        return await self.run(integrity.verify(sample, drill, on_progress=progress))
+
+    async def backup(self, directory: calls.AnyPath, *, progress: OnProgress | None = None) -> replies.BackedUp:
+        """Copies the whole store to a directory that is not there, or empty; durable on return. A daemon can be started on the copy.
+
+        Raises:
+            BadRequest: it cannot be made, or is the store's own.
+            AlreadyExists: something is in it.
+            StoreFull, StoreIO: it cannot be written; what was is removed.
+        """
+        return await self.run(integrity.backup(directory, on_progress=progress))
+
+    async def prune(
+        self, directory: calls.AnyPath | None = None, *, dry_run: bool = False, progress: OnProgress | None = None
+    ) -> replies.Pruned:
+        """Drops what `[retention]` does not keep, of the workspace that holds `directory` or of all; `dry_run` only tells.
+
+        Raises:
+            UnknownWorkspace: no workspace holds it.
+        """
+        return await self.run(retention.prune(directory, dry_run=dry_run, on_progress=progress))
+
+    async def gc(self, *, progress: OnProgress | None = None) -> replies.Collected:
+        """Removes contents that nothing names, and gives their space back to the file system."""
+        return await self.run(retention.gc(on_progress=progress))
+
+    async def forget(self, what: calls.AnyPath, *, dry_run: bool = False, progress: OnProgress | None = None) -> replies.Forgotten:
+        """Erases a session or workspace by its id, a workspace by its root, or every version of a path; there is no way back.
+
+        Raises:
+            UnknownPath: nothing of that name is kept.
+            Busy: a session is at work in it, or an operation is not over.
+            Conflict: a fork goes on from the session's conversation.
+        """
+        return await self.run(retention.forget(what, dry_run=dry_run, on_progress=progress))
 
     def events(self, session: Session | str | None = None, *, diff: bool = False, ack: bool = True) -> Events:
         """Yields what others do to what a session works on, as it comes: an async iterator of `replies.Notice`.

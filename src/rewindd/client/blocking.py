@@ -115,6 +115,36 @@ class Client:
 
         return self.run(calls.status())
 
+    def verify(self, *, sample: float = 100.0, drill: int = 0, progress: OnProgress | None = None) -> replies.Verified:
+        """Compares every row and content of the store with what was written; see `rewindd.Client.verify`."""
+        from rewindd.client import integrity
+
+        return self.run(integrity.verify(sample, drill, on_progress=progress))
+
+    def backup(self, directory: "AnyPath", *, progress: OnProgress | None = None) -> replies.BackedUp:
+        """Copies the whole store to a directory that is not there, or empty; see `rewindd.Client.backup`."""
+        from rewindd.client import integrity
+
+        return self.run(integrity.backup(directory, on_progress=progress))
+
+    def prune(self, directory: "AnyPath | None" = None, *, dry_run: bool = False, progress: OnProgress | None = None) -> replies.Pruned:
+        """Drops what `[retention]` does not keep; see `rewindd.Client.prune`."""
+        from rewindd.client import retention
+
+        return self.run(retention.prune(directory, dry_run=dry_run, on_progress=progress))
+
+    def gc(self, *, progress: OnProgress | None = None) -> replies.Collected:
+        """Removes contents that nothing names; see `rewindd.Client.gc`."""
+        from rewindd.client import retention
+
+        return self.run(retention.gc(on_progress=progress))
+
+    def forget(self, what: "AnyPath", *, dry_run: bool = False, progress: OnProgress | None = None) -> replies.Forgotten:
+        """Erases a session, a workspace, or every version of a path; see `rewindd.Client.forget`."""
+        from rewindd.client import retention
+
+        return self.run(retention.forget(what, dry_run=dry_run, on_progress=progress))
+
     def sessions(self, directory: "AnyPath | None" = None, *, closed: bool = False) -> list[replies.SessionInfo]:
         """Returns the open sessions (`closed`: those too), oldest first: of a directory's workspace, or all."""
         from rewindd.client import calls

@@ -262,6 +262,7 @@ def rewind_request(
     across_head: bool,
     with_shared: bool,
     with_children: bool,
+    lose_unsaved: bool,
     paths: AnyPath | Iterable[AnyPath],
     dry_run: bool,
 ) -> requests.Rewind:
@@ -278,6 +279,7 @@ def rewind_request(
         across_head=across_head,
         with_shared=with_shared,
         with_children=with_children,
+        lose_unsaved=lose_unsaved,
         paths=given,
         plan=plan,
         dry_run=dry_run,

@@ -155,6 +155,7 @@ class Session(Handle):
         across_head: bool = False,
         with_shared: bool = False,
         with_children: bool = False,
+        lose_unsaved: bool = False,
         paths: calls.AnyPath | Iterable[calls.AnyPath] = (),
         dry_run: bool = False,
     ) -> replies.RewindResult:
@@ -171,6 +172,7 @@ class Session(Handle):
             across_head: also where git's HEAD is another than at the position.
             with_shared: what is contested between the session and others is taken back too.
             with_children: what its sub-agents changed is taken back too.
+            lose_unsaved: also over what the store had no room for; else `StoreFull`, and nothing was touched.
 
         Raises:
             UnknownCheckpoint, AmbiguousCheckpoint: no such position, or several.
@@ -190,6 +192,7 @@ class Session(Handle):
             across_head=across_head,
             with_shared=with_shared,
             with_children=with_children,
+            lose_unsaved=lose_unsaved,
             paths=paths,
             dry_run=dry_run,
         )

@@ -96,8 +96,10 @@ def _checked(setting: Setting, given: object, path: str, text: str) -> object:
         value: object = msgspec.convert(given, setting.kind)
     except msgspec.ValidationError as exc:
         raise _refused(path, text, setting.name, f"{setting.name}: {str(exc)[:1].lower()}{str(exc)[1:]}") from exc
-    if setting.is_path and not (isinstance(value, str) and value.startswith(("/", "~/"))):
-        raise _refused(path, text, setting.name, f"{setting.name}: a path begins with / or ~/, and {value!r} does not")
+    if setting.is_path:
+        for one in value if isinstance(value, list) else [value]:
+            if not (isinstance(one, str) and one.startswith(("/", "~/"))):
+                raise _refused(path, text, setting.name, f"{setting.name}: a path begins with / or ~/, and {one!r} does not")
     return value
 
 

@@ -100,8 +100,9 @@ def _effective(name: str, found: Found, env: Mapping[str, str]) -> Effective:
         return Effective(name=name, value=False, origin="$REWINDD_WATCH")
     if name == "daemon.log_level" and said is None:
         return Effective(name=name, value="info", origin=origin)
-    if settings()[name].is_path and isinstance(said, str):
-        return Effective(name=name, value=home_path(said, env), origin=origin)
+    if settings()[name].is_path and said is not None:
+        paths = [home_path(one, env) for one in said] if isinstance(said, list) else home_path(str(said), env)
+        return Effective(name=name, value=paths, origin=origin)
     return Effective(name=name, value=said, origin=origin)
 
 

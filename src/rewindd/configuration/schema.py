@@ -10,7 +10,20 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from rewindd.model.capture import MAX_FILE_BYTES, MAX_FILES, MAX_STORE_BYTES, MAX_WORKSPACE_BYTES, CaptureSettings
+from rewindd.model.capture import (
+    BACKUP_INTERVAL_S,
+    MAX_FILE_BYTES,
+    MAX_FILES,
+    MAX_STORE_BYTES,
+    MAX_WORKSPACE_BYTES,
+    RESERVE_BYTES,
+    SCRUB_BYTES_PER_S,
+    SCRUB_INTERVAL_S,
+    CaptureSettings,
+    IntegritySettings,
+)
+from rewindd.model.retention import INTERVAL_S as RETENTION_INTERVAL_S
+from rewindd.model.retention import KEEP_DAILY, KEEP_LAST, Retention
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: For the command line's choices.
@@ -23,12 +36,16 @@ TEXTFILE_INTERVAL_S = 15
 # ---- units, as the documentation names them
 _Bytes = Annotated[int, msgspec.Meta(ge=0, extra={"unit": "bytes"})]
 _Count = Annotated[int, msgspec.Meta(ge=0, extra={"unit": "files"})]
+_Checkpoints = Annotated[int, msgspec.Meta(ge=0, extra={"unit": "checkpoints"})]
+_Days = Annotated[int, msgspec.Meta(ge=0, extra={"unit": "days"})]
 _Seconds = Annotated[int, msgspec.Meta(ge=0, extra={"unit": "seconds"})]
 _Interval = Annotated[int, msgspec.Meta(ge=1, extra={"unit": "seconds"})]
+_Rate = Annotated[int, msgspec.Meta(ge=1, extra={"unit": "bytes per second"})]
 _Patterns = Annotated[list[str], msgspec.Meta(extra={"unit": "patterns"})]
 _Switch = Annotated[bool, msgspec.Meta(extra={"unit": "true or false"})]
 _Level = Annotated[LogLevel | None, msgspec.Meta(extra={"unit": "a level"})]
 _Path = Annotated[str | None, msgspec.Meta(extra={"unit": "a path"})]
+_Paths = Annotated[list[str], msgspec.Meta(extra={"unit": "paths"})]
 
 
 class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,11 +53,19 @@ class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
 
     `log_level`: `info` where it is not set, and `warning` for a daemon that a client started: its log is a file in the
     runtime directory, which is memory, and nobody rotates it while the daemon runs.
+
+    `allow_network_data_dir`: also where the data directory is on another machine's file system, on which a store may be damaged.
+
+    `check_namespaces`: who is in another mount, pid or user namespace than the daemon may not use the main socket. `allow_namespaces_of`:
+    pid files; but who is in those of a process that one of them names may, as in the user's own container (docs/security.md).
     """
 
     log_level: _Level = None
     idle_exit_s: _Seconds = IDLE_EXIT_S
     data_dir: _Path = None
+    allow_network_data_dir: _Switch = False
+    check_namespaces: _Switch = True
+    allow_namespaces_of: _Paths = []
 
 
 class CaptureSection(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,10 +80,40 @@ class CaptureSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreSection(msgspec.Struct, frozen=True, kw_only=True):
-    """`[store]`: how much it may hold, and what stays free on its file system, in bytes; `min_free_bytes` 0: max(2 GiB, 5 %)."""
+    """`[store]`: how much it may hold, and what stays free on its file system, in bytes; `min_free_bytes` 0: max(2 GiB, 5 %).
+
+    `reserve_bytes`: what is held back there, so that rewinds go on when it is full; 0: nothing.
+    """
 
     max_bytes: _Bytes = MAX_STORE_BYTES
     min_free_bytes: _Bytes = 0
+    reserve_bytes: _Bytes = RESERVE_BYTES
+
+
+class ProtectSection(msgspec.Struct, frozen=True, kw_only=True):
+    """`[protect]`: what no rewind, restore, undo or redo writes, in any workspace. Patterns as in gitignore(5)."""
+
+    patterns: _Patterns = []
+
+
+class IntegritySection(msgspec.Struct, frozen=True, kw_only=True):
+    """`[integrity]`: how often the store is scrubbed, how fast, and how often its database is backed up; 0: never."""
+
+    scrub_interval_s: _Seconds = SCRUB_INTERVAL_S
+    scrub_bytes_per_s: _Rate = SCRUB_BYTES_PER_S
+    backup_interval_s: _Seconds = BACKUP_INTERVAL_S
+
+
+class RetentionSection(msgspec.Struct, frozen=True, kw_only=True):
+    """`[retention]`: which checkpoints are kept, how long, and from how many bytes on sessions are told. See `model.retention`."""
+
+    keep_last: _Checkpoints = KEEP_LAST
+    keep_daily: _Days = KEEP_DAILY
+    keep_labelled: _Switch = True
+    max_age_s: _Seconds = 0
+    max_store_bytes: _Bytes = 0
+    max_workspace_bytes: _Bytes = 0
+    interval_s: _Seconds = RETENTION_INTERVAL_S
 
 
 class MetricsSection(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,10 +129,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     daemon: DaemonSection = DaemonSection()
     capture: CaptureSection = CaptureSection()
     store: StoreSection = StoreSection()
+    integrity: IntegritySection = IntegritySection()
+    retention: RetentionSection = RetentionSection()
+    protect: ProtectSection = ProtectSection()
     metrics: MetricsSection = MetricsSection()
 
     def capture_settings(self, env: Mapping[str, str]) -> CaptureSettings:
-        """Returns what is captured. `REWINDD_WATCH=0` in the environment turns inotify off."""
+        """Returns what is captured, and what is protected. `REWINDD_WATCH=0` in the environment turns inotify off."""
         given = self.capture
         return CaptureSettings(
             max_file_bytes=given.max_file_bytes,
@@ -88,6 +146,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             watch=given.watch and env.get("REWINDD_WATCH", "1") != "0",
             max_store_bytes=self.store.max_bytes,
             min_free_bytes=self.store.min_free_bytes,
+            reserve_bytes=self.store.reserve_bytes,
+            integrity=IntegritySettings(
+                scrub_interval_s=self.integrity.scrub_interval_s,
+                scrub_bytes_per_s=self.integrity.scrub_bytes_per_s,
+                backup_interval_s=self.integrity.backup_interval_s,
+            ),
+            protect=tuple(self.protect.patterns),
+            retention=Retention(**msgspec.structs.asdict(self.retention)),
         )
 
 
@@ -95,6 +161,9 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "daemon": DaemonSection,
     "capture": CaptureSection,
     "store": StoreSection,
+    "integrity": IntegritySection,
+    "retention": RetentionSection,
+    "protect": ProtectSection,
     "metrics": MetricsSection,
 }
 #: What a running daemon cannot change: it would be another daemon's place.
@@ -118,8 +187,8 @@ class Setting:
 
     @property
     def is_path(self) -> bool:
-        """True where the value is a path: absolute, or below the home directory by `~/`."""
-        return self.unit == "a path"
+        """True where the value is a path, or a list of them: absolute, or below the home directory by `~/`."""
+        return self.unit in ("a path", "paths")
 
     @property
     def reloads(self) -> bool:

@@ -30,7 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the daemon runs with: the command line before the environment before the files before the defaults. Paths are absolute.
 
     `environment`: the variables that count beside the files, for a reload. `config`: where `config.toml` is, or would be;
-    `files`: what was read. `textfile`: where the metrics go, None: nowhere.
+    `files`: what was read. `textfile`: where the metrics go, None: nowhere. `check_namespaces`, `allow_namespaces_of`: see `guard`.
     """
 
     socket: str
@@ -44,6 +44,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     capture: CaptureSettings = CaptureSettings()
     textfile: str | None = None
     textfile_interval_s: int = TEXTFILE_INTERVAL_S
+    allow_network_data_dir: bool = False
+    check_namespaces: bool = True
+    allow_namespaces_of: tuple[str, ...] = ()
 
 
 def settle(given: Given, env: Mapping[str, str], uid: int) -> Settings:
@@ -75,6 +78,9 @@ def with_files(settings: Settings, found: Found) -> Settings:
         capture=config.capture_settings(env),
         textfile=reading.home_path(config.metrics.textfile, env),
         textfile_interval_s=config.metrics.interval_s,
+        allow_network_data_dir=config.daemon.allow_network_data_dir,
+        check_namespaces=config.daemon.check_namespaces,
+        allow_namespaces_of=tuple(reading.home_path(path, env) or path for path in config.daemon.allow_namespaces_of),
     )
 
 

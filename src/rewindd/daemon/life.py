@@ -11,8 +11,10 @@ from typing import Protocol
 import anyio
 
 from rewindd import errors
-from rewindd.daemon import refusal, textfile
+from rewindd.daemon import log, refusal, textfile
 from rewindd.daemon.config import Settings
+from rewindd.daemon.doors import Doors
+from rewindd.daemon.guard import Guard
 from rewindd.daemon.notify import Notifier
 from rewindd.daemon.reload import Tunable, Tuned
 from rewindd.daemon.server import Server, Service
@@ -31,6 +33,10 @@ _LOOK_AGAIN_S = 60.0
 class Whole(Service, Tuned, Source, Protocol):
     """The service, as far as a daemon's life needs it."""
 
+    async def admit(self, doors: Doors) -> None:
+        """Has `doors` open one for each grant there is, and for each that is made from now on."""
+        ...
+
 
 class Running(Protocol):
     """The service's life (`rewindd.service.running`): opens the store and recovers, before it yields; closes it at the end."""
@@ -46,11 +52,12 @@ class Running(Protocol):
 
 
 class _Stop:
-    """The one way to end: says why once, and tells server and service manager. Called again it ends the drain."""
+    """The one way to end: says why once, and tells server, doors and service manager. Called again it ends the drain."""
 
     def __init__(self, server: Server, notifier: Notifier) -> None:
         self._server, self._notifier = server, notifier
         self._asked = False
+        self.doors: Doors | None = None
 
     def ask(self, why: str) -> None:
         _log.info("ending at once: %s" if self._asked else "ending: %s", why)
@@ -58,6 +65,8 @@ class _Stop:
             self._notifier.stopping(f"ending: {why}")
         self._asked = True
         self._server.stop()
+        if self.doors is not None:
+            self.doors.stop()
 
 
 async def live(settings: Settings, inherited: int | None, running: Running, notifier: Notifier, *, ends_when_idle: bool) -> None:
@@ -70,8 +79,8 @@ async def live(settings: Settings, inherited: int | None, running: Running, noti
         RewinddError, OSError: it could not start.
         ExceptionGroup: it ended though nobody asked; a bug.
     """
-    meter = Meter()
-    server = Server(settings.socket, inherited, meter=meter)
+    meter, guard = Meter(), Guard(settings.allow_namespaces_of, checks=settings.check_namespaces)
+    server = Server(settings.socket, inherited, meter=meter, guard=guard)
     stop = _Stop(server, notifier)
     is_open = False
     try:
@@ -86,7 +95,7 @@ async def live(settings: Settings, inherited: int | None, running: Running, noti
             ) as service:
                 is_open = True
                 _log.info("ready on %s, data in %s, pid %d", settings.socket, settings.data_dir, os.getpid())
-                await _work(settings, server, service, stop, signals, notifier, ends_when_idle=ends_when_idle)
+                await _work(settings, server, guard, meter, service, stop, signals, notifier, ends_when_idle=ends_when_idle)
     except (errors.RewinddError, OSError) as error:
         if inherited is not None and not is_open:
             await refusal.answer(server, error)
@@ -99,6 +108,8 @@ async def live(settings: Settings, inherited: int | None, running: Running, noti
 async def _work(
     settings: Settings,
     server: Server,
+    guard: Guard,
+    meter: Meter,
     service: Whole,
     stop: _Stop,
     signals: AsyncIterator[signal.Signals],
@@ -109,13 +120,17 @@ async def _work(
     tunable = Tunable(settings, service)
     words = _Words(server, service, notifier)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_obey, signals, stop, tunable, words)
+        tasks.start_soon(_obey, signals, stop, tunable, guard, words)
         tasks.start_soon(words.keep_told)
         tasks.start_soon(_end_when_replaced, server, stop)
         tasks.start_soon(textfile.keep_written, tunable, service)
+        tasks.start_soon(log.keep_written)
         if ends_when_idle:
             tasks.start_soon(_end_when_idle, server, service, stop, tunable)
+        stop.doors = Doors(os.path.dirname(settings.socket), meter, tasks)
+        await service.admit(stop.doors)
         await server.serve(service)
+        await stop.doors.ended()
         tasks.cancel_scope.cancel()
 
 
@@ -151,11 +166,12 @@ class _Words:
         return f"answering requests: {self._server.counts.requests} so far, {self._service.active_sessions()} sessions active"
 
 
-async def _obey(signals: AsyncIterator[signal.Signals], stop: _Stop, tunable: Tunable, words: _Words) -> None:
+async def _obey(signals: AsyncIterator[signal.Signals], stop: _Stop, tunable: Tunable, guard: Guard, words: _Words) -> None:
     async for number in signals:
         if number == signal.SIGHUP:
             async with words.reloading():
                 await tunable.reload()
+                guard.tune(tunable.now.allow_namespaces_of, checks=tunable.now.check_namespaces)
         else:
             stop.ask(number.name)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import anyio
 
 from rewindd import errors
+from rewindd.daemon.guard import Guard
 from rewindd.daemon.server import Server
 from rewindd.protocol.requests import Request
 from rewindd.protocol.wire import Progress
@@ -66,7 +67,7 @@ async def answer(server: Server, error: Exception) -> None:
 
 
 async def _refuse(path: str, inherited: int, error: Exception) -> None:
-    server = Server(path, inherited)
+    server = Server(path, inherited, guard=Guard())
     try:
         await answer(server, error)
     finally:

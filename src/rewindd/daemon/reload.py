@@ -78,14 +78,17 @@ class Tunable:
         return ["daemon.data_dir"] if self.now.data_dir != self._begun_with.data_dir else []
 
 
-#: Settings of the daemon and the keys that they come from; `[capture]` and `[store]` are told as sections.
+#: Settings of the daemon and the keys that they come from; `[capture]`, `[store]`, `[integrity]` and `[protect]` are told as sections.
 _KEYS = {
     "data_dir": "daemon.data_dir",
+    "allow_network_data_dir": "daemon.allow_network_data_dir",
     "log_level": "daemon.log_level",
     "idle_exit_s": "daemon.idle_exit_s",
-    "capture": "[capture] or [store]",
+    "capture": "[capture], [store], [integrity] or [protect]",
     "textfile": "metrics.textfile",
     "textfile_interval_s": "metrics.interval_s",
+    "check_namespaces": "daemon.check_namespaces",
+    "allow_namespaces_of": "daemon.allow_namespaces_of",
 }
 
 

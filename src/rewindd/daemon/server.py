@@ -25,6 +25,7 @@ from rewindd import errors
 from rewindd.daemon import endpoint, log, peers
 from rewindd.daemon.answering import Service as Service
 from rewindd.daemon.binding import address, bind
+from rewindd.daemon.guard import Guard
 from rewindd.daemon.pulse import Pulse
 from rewindd.protocol import wire
 from rewindd.protocol.requests import Request
@@ -93,15 +94,19 @@ class Server:
     All methods belong to the event loop's thread.
     """
 
-    def __init__(self, path: str, inherited: int | None = None, *, drain_s: float = DRAIN_S, meter: Meter | None = None) -> None:
+    def __init__(
+        self, path: str, inherited: int | None = None, *, drain_s: float = DRAIN_S, meter: Meter | None = None, guard: Guard | None = None
+    ) -> None:
         """Binds at `path`, where `endpoint` made way, or takes the listening descriptor `inherited`.
+
+        `guard` says who of the user's processes may speak; None: every one.
 
         Raises:
             OSError: the path cannot be bound.
         """
         self.counts = Counts()
         self.last_request_s = time.monotonic()
-        self._path, self._drain_s = path, drain_s
+        self._path, self._drain_s, self._guard = path, drain_s, guard
         self._in_hand, self._waiting, self._unread = peers.InHand(), peers.InHand(), peers.Unread()
         self._meter = meter or Meter()
         self._meter.in_flight = lambda: len(self._in_hand)
@@ -146,7 +151,6 @@ class Server:
         """
         async with anyio.create_task_group() as flights:
             flights.start_soon(self._speak)
-            flights.start_soon(log.keep_written)
             with self._accepting:
                 await self._read(service, flights)
             if self._stopping:
@@ -195,6 +199,12 @@ class Server:
             return
         if self._pulse.is_own(frame):
             flights.start_soon(self._answer_pulse, flight, service)
+            return
+        objection = self._guard.objection(route[0], flight.peer, frame) if self._guard is not None else None
+        if objection is not None:
+            self.counts.refused += 1
+            flight.id = wire.decode_id(bytes(frame.buffer[:_START_BYTES]))
+            self._refuse(flight, errors.NotPermitted(objection))
             return
         self.last_request_s = flight.began_s
         self.counts.requests += 1

@@ -6,12 +6,12 @@ import os
 import resource
 import sys
 from collections.abc import MutableMapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import anyio
 
 from rewindd import __version__, errors, faults, places
-from rewindd.daemon import activation, config, dump, endpoint, lock, log, refusal
+from rewindd.daemon import activation, config, dump, endpoint, lock, log, placement, privacy, refusal
 from rewindd.daemon.config import Given, Settings
 from rewindd.daemon.life import Running, live
 from rewindd.daemon.notify import Notifier
@@ -74,13 +74,36 @@ def _live(settings: Settings, env: MutableMapping[str, str], running: Running) -
 
 
 def _prepare(settings: Settings, inherited: int | None, locks: ExitStack) -> None:
-    """Takes both locks, and makes way for the socket."""
+    """Takes both locks, and makes way for the socket, once it is sure that both places are the user's alone."""
+    privacy.check_way(os.path.dirname(settings.socket))
     endpoint.private_directory(os.path.dirname(settings.socket))
     locks.enter_context(lock.held(f"{settings.socket}.lock", f"socket {settings.socket}"))
-    os.makedirs(settings.data_dir, mode=0o700, exist_ok=True)
+    privacy.check_way(settings.data_dir)
+    placement.check(settings.data_dir, allows_network=settings.allow_network_data_dir)
+    _make_durably(settings.data_dir)
     locks.enter_context(lock.held(os.path.join(settings.data_dir, "lock"), f"data directory {settings.data_dir}"))
+    privacy.private_data(settings.data_dir)
     if inherited is None:
         endpoint.make_way(settings.socket)
+
+
+def _make_durably(directory: str) -> None:
+    """Makes the directory and what is above it (0700), each with its name on the disk: what is saved in it must not be lost with a name.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if os.path.isdir(directory):
+        return
+    above = os.path.dirname(directory)
+    _make_durably(above)
+    with suppress(FileExistsError):
+        os.mkdir(directory, mode=0o700)
+    descriptor = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _single(raised: Exception) -> Exception:

@@ -11,6 +11,7 @@ CheckpointId = NewType("CheckpointId", str)
 OperationId = NewType("OperationId", str)
 BarrierId = NewType("BarrierId", str)
 PlanId = NewType("PlanId", str)
+GrantId = NewType("GrantId", str)
 #: The number of an event in the store; events of all sessions share the numbers.
 EventId = NewType("EventId", int)
 

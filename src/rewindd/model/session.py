@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rewindd.model.conversation import Stats
-from rewindd.model.ids import BarrierId, CheckpointId, EventId, SessionId, WorkspaceId
+from rewindd.model.ids import BarrierId, CheckpointId, EventId, GrantId, SessionId, WorkspaceId
 from rewindd.paths import RelPath
 
 
@@ -61,7 +61,7 @@ class Session:
     """One agent's conversation in one workspace. `start_seq` is the log's position when it was opened.
 
     `parent`: the session that it is a sub-agent of, or with `origin` a fork of: `origin` is the checkpoint it goes on from, of
-    the parent or of one whose history that shares.
+    the parent or of one whose history that shares. `grant`: the one that it was opened through, which knows no other sessions.
     """
 
     id: SessionId
@@ -78,6 +78,7 @@ class Session:
     head: Head
     stats: Stats
     origin: CheckpointId | None = None
+    grant: GrantId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,24 +1,39 @@
 """How other sessions are named in what a plan says of a path."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rewindd.model.ids import SessionId
+
+#: Whose work it is, to who may not be told.
+STRANGERS = "others"
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What sessions are called beside their ids: `agents`, of those that may have to be named."""
+    """What sessions are called beside their ids: `agents`, of those that may have to be named.
+
+    `own`: the only ones that may be named at all, by id or agent; None: all.
+    """
 
     agents: Mapping[SessionId, str] = field(default_factory=dict)
+    own: Collection[SessionId] | None = None
+
+    def also(self, agents: Mapping[SessionId, str]) -> "Names":
+        """Returns these names, and those of more sessions."""
+        return replace(self, agents={**self.agents, **agents})
 
     def of(self, named: Iterable[str]) -> str:
         """Returns ids as a list, each with its agent where that is known; what is no session stands as it is."""
-        return ", ".join(f"{one} ({agent})" if (agent := self.agents.get(SessionId(one))) is not None else one for one in named)
+        listed = list(named)
+        told = [one for one in listed if self.own is None or one in self.own]
+        words = [f"{one} ({agent})" if (agent := self.agents.get(SessionId(one))) is not None else one for one in told]
+        return ", ".join([*words, *([STRANGERS] if len(told) < len(listed) else [])])
 
     def sessions(self, named: Collection[SessionId]) -> str:
         """Returns sessions as they are spoken of: `session X (agent)`."""
-        return f"session{'s' if len(named) > 1 else ''} {self.of(named)}"
+        told = [one for one in named if self.own is None or one in self.own]
+        return f"session{'s' if len(told) > 1 else ''} {self.of(named)}" if told else STRANGERS
 
     def why(self, why: str, *, kept: Collection[SessionId] = (), gone: Collection[SessionId] = ()) -> str:
         """Returns the reason of a step, with the sessions whose later work on the path stays, and the others whose work goes."""

@@ -263,13 +263,38 @@ class LineSpan(msgspec.Struct, frozen=True, kw_only=True):
     older_than: int | None = None
 
 
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent in a sandbox may ask through a socket of its own: of one workspace, some operations, until a time.
+
+    `inside`: what the workspace's root is called in the sandbox. `socket` lies alone in its directory, which is what to mount.
+    `sessions`: those that were opened through it. `used_bytes` of `quota_bytes`: what they added to the store.
+    """
+
+    id: str
+    workspace: str
+    root: FsText
+    inside: FsText
+    ops: list[str]
+    socket: FsText
+    created_at: datetime
+    ends_at: datetime
+    quota_bytes: int
+    used_bytes: int
+    sessions: list[str]
+
+
 class StoreInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """How much the store holds; `bytes` on disk, of database and blob files."""
+    """How much the store holds; `bytes` on disk, of database and blob files.
+
+    `on_reserve`: its file system is full; nothing new is taken in, and rewinds go on from what is left of the reserve.
+    """
 
     bytes: int
     blobs: int
     rows: int
     checkpoints: int
+    on_reserve: bool = False
+    reserve_bytes: int = 0
 
 
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):

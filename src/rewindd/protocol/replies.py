@@ -1,8 +1,16 @@
 """The wire's replies: one struct each, of the parts that are in `parts`, which have their names here too."""
 
+from datetime import datetime
+
 import msgspec
 
 from rewindd.paths import FsText, RelPath
+from rewindd.protocol.integrity import BackedUp as BackedUp
+from rewindd.protocol.integrity import CheckpointRef as CheckpointRef
+from rewindd.protocol.integrity import Damage as Damage
+from rewindd.protocol.integrity import LossInfo as LossInfo
+from rewindd.protocol.integrity import ScrubInfo as ScrubInfo
+from rewindd.protocol.integrity import Verified as Verified
 from rewindd.protocol.notices import Notice as Notice
 from rewindd.protocol.notices import Notices as Notices
 from rewindd.protocol.notices import Overlap as Overlap
@@ -17,6 +25,7 @@ from rewindd.protocol.parts import FileDiff as FileDiff
 from rewindd.protocol.parts import FileVersion as FileVersion
 from rewindd.protocol.parts import GapInfo as GapInfo
 from rewindd.protocol.parts import GitHeads as GitHeads
+from rewindd.protocol.parts import Grant as Grant
 from rewindd.protocol.parts import Incomplete as Incomplete
 from rewindd.protocol.parts import Kept as Kept
 from rewindd.protocol.parts import Left as Left
@@ -34,6 +43,15 @@ from rewindd.protocol.parts import Summary as Summary
 from rewindd.protocol.parts import WindowInfo as WindowInfo
 from rewindd.protocol.parts import WorkspaceInfo as WorkspaceInfo
 from rewindd.protocol.portable import PortableCheckpoint
+from rewindd.protocol.retention import Biggest as Biggest
+from rewindd.protocol.retention import Collected as Collected
+from rewindd.protocol.retention import Dropped as Dropped
+from rewindd.protocol.retention import Forgotten as Forgotten
+from rewindd.protocol.retention import GoneWorkspace as GoneWorkspace
+from rewindd.protocol.retention import KeptFor as KeptFor
+from rewindd.protocol.retention import OverQuota as OverQuota
+from rewindd.protocol.retention import Pruned as Pruned
+from rewindd.protocol.retention import PrunedWorkspace as PrunedWorkspace
 
 
 class Pong(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +61,11 @@ class Pong(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon. `features` names what this version has beyond v1."""
+    """The daemon. `features` names what this version has beyond v1.
+
+    `backup_at`: when the database was last backed up. `loss`: what that backup had not, when the store last came back from it.
+    `over_quota`: what is more than the settings want. `gone`: workspaces that were past their age, the newest last.
+    """
 
     version: str
     protocol: int
@@ -57,6 +79,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     workspaces: list[WorkspaceInfo]
     sessions: int
     config: ConfigInfo | None = None
+    scrub: ScrubInfo | None = None
+    backup_at: datetime | None = None
+    loss: LossInfo | None = None
+    over_quota: list[OverQuota] = []
+    gone: list[GoneWorkspace] = []
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,10 +221,14 @@ class Released(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """The checkpoint, and where the session stands now."""
+    """The checkpoint, and where the session stands now.
+
+    `over_quota`: more is stored than the settings want; it is told before anything is dropped for it.
+    """
 
     checkpoint: Summary
     event: int | None
+    over_quota: OverQuota | None = None
 
 
 class BarrierMade(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,7 +262,7 @@ class RewindResult(msgspec.Struct, frozen=True, kw_only=True):
     than at the position. `not_restored`: what was ignored in a directory that comes back, and does not come back with it.
     `moved`: the other sessions that go along, to or back from the barrier `barrier_id`. `not_members`: the open sessions that do not, as
     they were opened after it: their files are taken back, their conversation stays. `children`: what sub-agents changed and is left.
-    `dependents`: later checkpoints of other sessions on what is taken back.
+    `dependents`: later checkpoints of other sessions on what is taken back. `lost`: what is overwritten and is not in the store.
     """
 
     operation_id: str | None
@@ -256,6 +287,7 @@ class RewindResult(msgspec.Struct, frozen=True, kw_only=True):
     not_members: list[str] = []
     children: ChildrenLeft | None = None
     dependents: list[Dependent] = []
+    lost: list[RelPath] = []
 
 
 class Edits(msgspec.Struct, frozen=True, kw_only=True):
@@ -294,11 +326,28 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     skipped: list[PathReason]
 
 
+class GrantReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The grant that was made, or that has ended."""
+
+    grant: Grant
+
+
+class Grants(msgspec.Struct, frozen=True, kw_only=True):
+    """Grants that let something in, oldest first."""
+
+    grants: list[Grant]
+
+
 Reply = (
     Pong
     | Status
     | Metrics
     | Health
+    | Verified
+    | BackedUp
+    | Pruned
+    | Collected
+    | Forgotten
     | Stopping
     | SessionReply
     | Sessions
@@ -322,5 +371,7 @@ Reply = (
     | Chunk
     | Exported
     | Imported
+    | GrantReply
+    | Grants
     | Notices
 )

@@ -9,6 +9,11 @@ from rewindd.protocol.asking import Paths as Paths
 from rewindd.protocol.asking import Request as Request
 from rewindd.protocol.asking import StatsDelta as StatsDelta
 from rewindd.protocol.asking import Words as Words
+from rewindd.protocol.granting import ListGrants as ListGrants
+from rewindd.protocol.granting import MakeGrant as MakeGrant
+from rewindd.protocol.granting import RevokeGrant as RevokeGrant
+from rewindd.protocol.integrity import MakeBackup as MakeBackup
+from rewindd.protocol.integrity import Verify as Verify
 from rewindd.protocol.portable import PortableCheckpoint
 from rewindd.protocol.reading import Blame as Blame
 from rewindd.protocol.reading import ListTree as ListTree
@@ -16,6 +21,9 @@ from rewindd.protocol.reading import ReadBlob as ReadBlob
 from rewindd.protocol.reading import ReadBlobs as ReadBlobs
 from rewindd.protocol.reading import ReadEvents as ReadEvents
 from rewindd.protocol.reading import ShowPath as ShowPath
+from rewindd.protocol.retention import Collect as Collect
+from rewindd.protocol.retention import Forget as Forget
+from rewindd.protocol.retention import Prune as Prune
 
 
 class Ping(Request, frozen=True, kw_only=True):
@@ -234,6 +242,7 @@ class Rewind(Request, frozen=True, kw_only=True):
     """Takes work back to a position. See the interface for each field; `restore` empty means its default.
 
     `with_shared`: contested work in which the session takes part counts as its own. `with_children`: so does its sub-agents' work.
+    `lose_unsaved`: also over what is on disk and the store had no room for.
     """
 
     op = "rewind"
@@ -251,6 +260,7 @@ class Rewind(Request, frozen=True, kw_only=True):
     across_head: bool = False
     with_shared: bool = False
     with_children: bool = False
+    lose_unsaved: bool = False
 
 
 class Restore(Request, frozen=True, kw_only=True):
@@ -338,6 +348,11 @@ REQUESTS: dict[str, type[Request]] = {
         GetStatus,
         GetMetrics,
         GetHealth,
+        Verify,
+        MakeBackup,
+        Prune,
+        Collect,
+        Forget,
         Stop,
         OpenSession,
         ListSessions,
@@ -371,5 +386,8 @@ REQUESTS: dict[str, type[Request]] = {
         ReadEvents,
         Export,
         Import,
+        MakeGrant,
+        ListGrants,
+        RevokeGrant,
     )
 }

@@ -4,6 +4,8 @@
 with the answer; `sync` makes the tree itself durable. Recovery starts from whatever of these was the last.
 """
 
+import errno
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from time import time_ns
@@ -16,12 +18,14 @@ from rewindd.model.operation import Move, Operation, Step
 from rewindd.model.session import Checkpoint
 from rewindd.model.versions import File
 from rewindd.service import telling
+from rewindd.service.clock import steady_ns
 from rewindd.service.state import State, Tree
 from rewindd.store import answers, checkpoints, edits, index, operations, sessions, stakes, workspaces
 from rewindd.store import blobs as blob_rows
 from rewindd.store.database import Connection
 from rewindd.tree.apply import Outcome, StageFailed, apply, rescue
 from rewindd.tree.apply import sync as sync_tree
+from rewindd.tree.look import Unseen
 from rewindd.tree.root import Root
 from rewindd.tree.rules.book import RULE_FILES
 
@@ -63,7 +67,7 @@ async def begin(
         for tail in tails:
             checkpoints.add(db, operation.workspace, tail)
         if operation.key is not None:
-            answers.put(db, operation.session, operation.key, digest, b"", time_ns())
+            answers.put(db, operation.session, operation.key, digest, b"", steady_ns())
 
     await state.bridge.transact(write)
 
@@ -83,7 +87,9 @@ async def carry_out(state: State, tree: Tree, operation: Operation, steps: Seque
         await roll_back(state, tree, operation)
         listed = [{"path": failure.path, "reason": failure.reason} for failure in exc.failures]
         first = exc.failures[0]
-        raise Conflict(f"{first.path!r} cannot be restored: {first.reason}; nothing was touched", conflicts=listed) from exc
+        raise Conflict(
+            f"{first.path!r} cannot be restored: {first.reason}; nothing was touched{_way_out(first)}", conflicts=listed
+        ) from exc
     except StoreError:
         await roll_back(state, tree, operation)
         raise
@@ -92,6 +98,12 @@ async def carry_out(state: State, tree: Tree, operation: Operation, steps: Seque
         of_path.get(step.path) or Outcome(path=step.path, done=True, reason=None, version=step.target, signature=step.signature)
         for step in steps
     ]
+
+
+def _way_out(failure: Unseen) -> str:
+    """What to do about a path that cannot be staged, where that can be told from its reason."""
+    is_full = failure.reason in {os.strerror(number).lower() for number in (errno.ENOSPC, errno.EDQUOT)}
+    return ". Free some space on the workspace's file system, then try again" if is_full else ""
 
 
 async def roll_back(state: State, tree: Tree, operation: Operation) -> None:
@@ -133,7 +145,7 @@ async def close(
         edits.append(db, tree.workspace.id, rows)
         index.put(db, tree.workspace.id, entries)
         edits.add_toggles(db, tree.workspace.id, operation.id, toggles)
-        stakes.put(db, tree.workspace.id, tree.stakes.edited(rows, operation.session))
+        stakes.put(db, tree.workspace.id, telling.stakes_given(tree, rows, operation))
         operations.settle(db, replace(operation, at=at, status=OperationStatus.APPLIED))
         sessions.stand(db, operation.session, operation.to_head, operation.to_stats)
         moves = operations.moves(db, operation.id)
@@ -201,7 +213,8 @@ def _effect(operation: Operation, step: Step, outcome: Outcome, tree: Tree, seq:
     return Row(
         seq=seq,
         path=step.path,
-        before=step.expect,
+        # What was there is something else where it was lost with the caller's word: the log never had it.
+        before=known.version if known is not None else step.expect,
         after=outcome.version,
         owner=NOBODY,
         source=Source.EFFECT,

@@ -9,7 +9,7 @@ from time import monotonic
 
 import anyio
 
-from rewindd.errors import RewinddError
+from rewindd.errors import RewinddError, StoreError, UnknownWorkspace
 from rewindd.model.session import Baseline, Capture
 from rewindd.service import baseline, noticing
 from rewindd.service.locking import locked
@@ -48,7 +48,10 @@ async def watch(state: State) -> None:
 async def _load(state: State) -> None:
     """Takes up the workspaces in which somebody is at work: what changed before the daemon's start is looked at first."""
     for workspace in {session.workspace for session in state.active() if session.capture is Capture.WORKSPACE}:
-        await state.tree(workspace)
+        try:
+            await state.tree(workspace)
+        except (StoreError, UnknownWorkspace) as exc:  # a damaged row must not keep the others from being looked at
+            log.error("workspace %s cannot be used: %s", workspace, exc)
 
 
 async def _event(state: State) -> None:

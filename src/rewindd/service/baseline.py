@@ -163,7 +163,8 @@ def _portions(files: Sequence[Counted]) -> Iterator[list[Counted]]:
 
 async def _read_all(state: State, tree: Tree, first: FirstCapture, portions: Iterator[list[Counted]]) -> None:
     for portion in portions:
-        await _keep(state, tree, first, portion)
+        with state.storing.under_way():
+            await _keep(state, tree, first, portion)
 
 
 async def _keep(state: State, tree: Tree, first: FirstCapture, portion: list[Counted]) -> None:

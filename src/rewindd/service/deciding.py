@@ -6,6 +6,7 @@ from time import time_ns
 
 from blake3 import blake3
 
+from rewindd.model.grant import Through
 from rewindd.model.ids import BarrierId, SessionId
 from rewindd.model.log import IndexEntry, OnConflict, Source
 from rewindd.model.operation import Operation, Step
@@ -17,9 +18,10 @@ from rewindd.plan.merge import Clash
 from rewindd.plan.naming import Names
 from rewindd.plan.settle import Action, Decision, Settled, settle
 from rewindd.protocol import replies
-from rewindd.service import comparing, render
+from rewindd.service import comparing, render, strangers, unkept
 from rewindd.service.holding import editor
 from rewindd.service.keeping import Content
+from rewindd.service.protecting import protection
 from rewindd.service.reading import PAGE_ROWS, Contents
 from rewindd.service.sharing import applying
 from rewindd.service.state import State, Tree
@@ -36,7 +38,8 @@ QUIET_NS = 2_000_000_000
 class Decided:
     """A settled plan, the contents that its merges made, and the line counts of its steps.
 
-    `busy`: of the conflicts, those that are another session's edit under way, and whose.
+    `busy`: of the conflicts, those that are another session's edit under way, and whose; `unkept`: those over what the store had no room
+    for. `lost`: what is overwritten though it is not kept.
     """
 
     settled: Settled
@@ -50,6 +53,8 @@ class Decided:
     moved: tuple[replies.Moved, ...] = ()
     not_members: tuple[SessionId, ...] = ()
     busy: tuple[tuple[RelPath, SessionId], ...] = ()
+    unkept: tuple[RelPath, ...] = ()
+    lost: tuple[RelPath, ...] = ()
     children: replies.ChildrenLeft | None = None
     dependents: tuple[replies.Dependent, ...] = ()
 
@@ -63,16 +68,27 @@ async def decide(
     paths: Sequence[RelPath] | None,
     names: Names,
     session: SessionId | None,
+    through: Through | None,
+    *,
+    lose_unsaved: bool = False,
 ) -> Decided:
-    """Runs the merges, checks that a tree comes out, counts lines.
+    """Runs the merges, checks that a tree comes out, counts lines. What is protected is kept.
 
     What could not be looked at just now is kept, and named: also where no draft is about it, if it is one of `paths` (None: all) or
     below. What is there now is not what the log says. A path that another than `session` (None: nobody asks) is in the middle of editing
-    clashes, unless it is to be overwritten.
+    clashes, unless it is to be overwritten. So does what is on disk and the store had no room for, unless `lose_unsaved`. Who asks
+    `through` a grant changes nothing of others.
     """
-    drafts = [replace(draft, way=Keep(tree.unseen[draft.path])) if draft.path in tree.unseen else draft for draft in drafts]
+    if through is not None:
+        drafts = strangers.leave(timeline, drafts, through)
+    looks = await unkept.looked_at(state, tree, drafts)
+    blind = tree.unseen.keys() - looks.keys()
+    drafts = [replace(draft, way=Keep(tree.unseen[draft.path])) if draft.path in blind else draft for draft in drafts]
+    if not lose_unsaved:
+        drafts = unkept.refused(tree, drafts, looks)
+    drafts = protection(state, tree, granted=through is not None).keep(drafts)
     edited = _edited(state, tree, drafts, session) if session is not None and on_conflict is not OnConflict.OVERWRITE else {}
-    names = Names({**names.agents, **{one: (await state.session(one)).agent for one in edited.values()}})
+    names = names.also({one: (await state.session(one)).agent for one in edited.values()})
     drafts = [
         replace(draft, way=Clash(f"being edited by {names.sessions([edited[draft.path]])}")) if draft.path in edited else draft
         for draft in drafts
@@ -85,20 +101,26 @@ async def decide(
         async with applying(tree, (draft.path for draft in drafts)):
             contents = await Contents(state).read(_merged_versions(merging))
             merged, made = await state.bridge.work(_merge, merging, contents)
+    if lose_unsaved:
+        drafts = unkept.lost(drafts, looks)
     if len(drafts) <= PAGE_ROWS:
         settled = settle(timeline, drafts, merged, tree.index, on_conflict, names)
     else:
         settled = await state.bridge.work(settle, timeline, drafts, merged, tree.index, on_conflict, names)
     settled = replace(settled, kept=(*settled.kept, *_blind(tree, {draft.path for draft in drafts}, paths)))
+    losing = [d for d in settled.decisions if d.path in looks and d.expect != d.target]
+    as_known = {d.path: replace(d, expect=tree.index[d.path].version) for d in losing}
     async with applying(tree, (draft.path for draft in drafts)):
-        counts = await _counts(state, settled.decisions, {**contents, **made})
+        counts = await _counts(state, [as_known.get(d.path, d) for d in settled.decisions], {**contents, **made})
     restless = [d.path for d in settled.decisions if _is_restless(timeline, tree.index.get(d.path))]
     # A window says nothing of where in the workspace its session is at work.
     not_quiet = (*([ROOT] if tree.windows else []), *restless)
     kept = tuple(Content(File(digest, len(data), 0), data) for digest, data in made.items())
     away = tuple(stays_away(settled.decisions, tree.left_out))
     busy = tuple((one.path, edited[one.path]) for one in settled.conflicts if one.path in edited)
-    return Decided(settled, kept, counts, None, not_quiet, not_restored=away, busy=busy)
+    refused = tuple(one.path for one in settled.conflicts if one.path in looks)
+    lost = tuple(d.path for d in losing)
+    return Decided(settled, kept, counts, None, not_quiet, not_restored=away, busy=busy, unkept=refused, lost=lost)
 
 
 def _edited(state: State, tree: Tree, drafts: Iterable[Draft], session: SessionId) -> dict[RelPath, SessionId]:
@@ -135,7 +157,8 @@ def _is_restless(timeline: Timeline, entry: IndexEntry | None) -> bool:
         return False
     rows = timeline.rows(entry.path)
     ours = bool(rows) and rows[-1].source is Source.EFFECT
-    return not ours and entry.signature.mtime_ns > time_ns() - QUIET_NS
+    # A time in the future says nothing: somebody set it, or the clock.
+    return not ours and abs(time_ns() - entry.signature.mtime_ns) < QUIET_NS
 
 
 def steps_of(tree: Tree, decisions: Iterable[Decision]) -> list[Step]:
@@ -192,6 +215,7 @@ def result(decided: Decided, operation: Operation, target: Checkpoint | None, ou
         not_members=list(decided.not_members),
         children=decided.children,
         dependents=list(decided.dependents),
+        lost=[path for path in decided.lost if path not in undone],
     )
 
 

@@ -8,6 +8,7 @@ from rewindd.model.session import Checkpoint
 from rewindd.paths import RelPath
 from rewindd.plan.settle import Decision
 from rewindd.protocol import replies
+from rewindd.service.families import readable
 from rewindd.service.state import State, Tree
 from rewindd.store import checkpoints
 from rewindd.timeline.history import Timeline
@@ -34,7 +35,7 @@ async def dependents(
         later = await state.bridge.transact(partial(checkpoints.after, session=session, seq=min(seq for seq, _ in used)))
         found += _placed([one for one in later if not one.automatic], used)
     found.sort(key=lambda one: (one[0].seq, one[0].session, one[0].id))
-    agents = {session: (await state.session(session)).agent for session in uses}
+    agents = {session: known.agent if (known := await readable(state, session)) is not None else "" for session in uses}
     return tuple(
         replies.Dependent(
             session_id=one.session,

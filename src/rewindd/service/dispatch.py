@@ -6,8 +6,9 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from rewindd.errors import Busy, Expired, UnknownOp, UnknownSession
+from rewindd.errors import Busy, UnknownOp, UnknownSession
 from rewindd.model.capture import CaptureSettings
+from rewindd.model.grant import Through
 from rewindd.model.ids import SessionId
 from rewindd.model.session import Session
 from rewindd.protocol import requests, wire
@@ -18,10 +19,12 @@ from rewindd.service import (
     blaming,
     capturing,
     conversation,
+    granting,
     health,
     metrics,
     porting,
     query,
+    reserving,
     restoring,
     retuning,
     rewind,
@@ -32,17 +35,26 @@ from rewindd.service import (
     telling,
     windows,
 )
+from rewindd.service.granting import Doors
+from rewindd.service.integrity import backing_up, verifying
 from rewindd.service.locking import locked
 from rewindd.service.memory import WORTH_BYTES, give_back
 from rewindd.service.meter import Meter
+from rewindd.service.retention import collecting, forgetting, pruning
 from rewindd.service.state import State
-from rewindd.service.turn import Turn, TurnsNeeded, check_key, digest_of
+from rewindd.service.turn import Turn, TurnsNeeded, check_deadline, check_key, digest_of
 
 #: How long a request that was answered is told its first answer again.
 KEPT_NS = 24 * 3600 * 1_000_000_000
 
 #: Requests that go on with a session's work; to look at a closed one and to rewind it needs no opening.
 _NEED_OPEN = (requests.Record, requests.TakeSnapshot, requests.BeginEdit, requests.OpenWindow, requests.Save)
+#: Requests that are about no session, whether they name one or not.
+_OF_GRANTS = (requests.MakeGrant, requests.RevokeGrant)
+
+
+#: Requests that look after the daemon: what waits for a quiet moment need not wait for them.
+_LOOKS = (requests.Ping, requests.GetStatus, requests.GetMetrics, requests.GetHealth)
 
 
 class Service:
@@ -50,10 +62,14 @@ class Service:
 
     def __init__(self, state: State, pid: int, on_stop: Callable[[], None], meter: Meter) -> None:
         self._state, self._pid, self._on_stop, self._meter = state, pid, on_stop, meter
+        self._doors: Doors | None = None
 
     def is_needed(self) -> bool:
-        """True while a session is active: a daemon that was started on demand does not end then."""
-        return bool(self._state.active())
+        """True while a session is active, or a grant lets something in: a daemon that was started on demand does not end then.
+
+        Who is in a sandbox could not start another one.
+        """
+        return bool(self._state.active()) or (self._doors is not None and self._doors.is_open)
 
     def active_sessions(self) -> int:
         """Returns how many sessions are active."""
@@ -76,20 +92,30 @@ class Service:
         """Answers at once what waits for notices, from now on."""
         telling.end_waiting(self._state)
 
-    async def answer(self, request: Request, body: bytes, report: Callable[[wire.Progress], None]) -> bytes:
-        """Returns the answer's fields, encoded; see `_answer`. Memory that was needed for it is given back."""
+    async def admit(self, doors: Doors) -> None:
+        """Has `doors` open one for each grant there is, and for each that is made from now on."""
+        self._doors = doors
+        await granting.admit(self._state, doors, self.answer)
+
+    async def answer(self, request: Request, body: bytes, report: Callable[[wire.Progress], None], through: Through | None = None) -> bytes:
+        """Returns the answer's fields, encoded; see `_answer`. Memory that was needed for it is given back.
+
+        `through`: the grant that it came through, whose door let it in; None: the daemon's own socket.
+        """
+        if not isinstance(request, _LOOKS):
+            self._state.care.asked_s = monotonic()
         telling.acknowledge(self._state, request)
         # Before, so that the reply waits for nothing once the work is done: what comes up meanwhile rides on it too.
         await telling.prepare(self._state, request)
         try:
-            return await self._answer(request, report)
+            return await self._answer(request, report, through)
         finally:
             self._state.settle()
             if self._state.handled_bytes > WORTH_BYTES:
                 self._state.handled_bytes = 0
                 self._state.later(lambda: self._state.bridge.work(give_back))
 
-    async def _answer(self, request: Request, report: Callable[[wire.Progress], None]) -> bytes:
+    async def _answer(self, request: Request, report: Callable[[wire.Progress], None], through: Through | None) -> bytes:
         """Returns the answer's fields, encoded. Its effects are durable.
 
         Raises:
@@ -97,13 +123,17 @@ class Service:
             RewinddError: as the use case says; nothing was changed.
         """
         check_key(request.key)
-        turn = Turn(request=request, digest=digest_of(request) if request.mutates else b"", report=report)
+        turn = Turn(request=request, digest=digest_of(request) if request.mutates else b"", report=report, through=through)
         if not request.mutates:
-            _check_deadline(request)
-            return wire.encode_reply(await self._read(request, report))
+            check_deadline(request)
+            return wire.encode_reply(await reserving.carry_on(self._state, request, partial(self._read, request, report)))
+        with self._state.storing.under_way():
+            return await self._make(request, turn)
+
+    async def _make(self, request: Request, turn: Turn) -> bytes:
         if isinstance(request, requests.MakeBarrier):
             return await self._in_turn(turn, frozenset(), partial(barriers.make, self._state, request))
-        if request.session is None:
+        if request.session is None or isinstance(request, (*_OF_GRANTS, requests.MakeBackup)):
             return await self._once(turn, lambda: self._without_session(turn))
         session = await self._state.session(request.session)
         return await self._in_turn(turn, {session.id}, self._change)
@@ -124,8 +154,9 @@ class Service:
             kept = await self._recovered(turn)
         if kept is not None:
             return kept
-        _check_deadline(turn.request)
-        return await act()
+        check_deadline(turn.request)
+        await reserving.admit(self._state, turn.request)
+        return await reserving.carry_on(self._state, turn.request, act)
 
     async def _recovered(self, turn: Turn) -> bytes | None:
         """The answer of an operation that began under this key and could not be closed; None when it was taken back."""
@@ -143,6 +174,12 @@ class Service:
                 return await sessions.open_session(self._state, request, turn)
             case requests.Import() as request:
                 return await porting.import_checkpoint(self._state, request, turn)
+            case requests.MakeBackup() as request:
+                return await backing_up.make_backup(self._state, request, turn)
+            case requests.MakeGrant() as request:
+                return await granting.make(self._state, self._opened(), request, turn, self.answer)
+            case requests.RevokeGrant() as request:
+                return await granting.revoke(self._state, self._opened(), request, turn)
             case request:
                 await self._state.session(None)
                 raise UnknownOp(f"{request.op} has no use case")
@@ -168,13 +205,23 @@ class Service:
                 return await query.status(state)
             case requests.GetMetrics():
                 return await metrics.metrics(state, self._meter)
+            case requests.Verify():
+                return await verifying.verify(state, request, report)
             case requests.GetHealth():
                 return await health.health(state)
+            case requests.Prune():
+                return await pruning.prune(state, request, report)
+            case requests.Collect():
+                return await collecting.gc(state, request, report)
+            case requests.Forget():
+                return await forgetting.forget(state, request, report)
             case requests.Stop():
                 self._on_stop()
                 return Stopping(pid=self._pid)
             case requests.ListSessions():
                 return await sessions.list_sessions(state, request)
+            case requests.ListGrants():
+                return await granting.list_grants(state, self._opened())
             case requests.ListBarriers():
                 return await barriers.list_barriers(state, request)
             case requests.ListCapture():
@@ -187,14 +234,13 @@ class Service:
             case _:
                 return await _READS[type(request)](state, request, await self._session(request))
 
+    def _opened(self) -> Doors:
+        if self._doors is None:
+            raise Busy("the daemon has no sockets for grants yet; try again")
+        return self._doors
+
     async def _session(self, request: Request) -> Session:
         return self._state.touch(await self._state.session(request.session))
-
-
-def _check_deadline(request: Request) -> None:
-    """CLOCK_MONOTONIC is one clock for all processes of a boot outside time namespaces (clock_gettime(2))."""
-    if request.deadline_ms is not None and request.deadline_ms < monotonic() * 1000:
-        raise Expired(f"{request.op}: its deadline had passed before it was looked at; nothing was done")
 
 
 #: What changes something, in a session; what is only read, in a session.

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from rewindd.errors import StoreCorrupt, UnknownSession
+from rewindd.model.grant import Through
 from rewindd.model.ids import SessionId
 from rewindd.model.session import Session
 from rewindd.paths import RelPath
@@ -22,9 +24,18 @@ async def children_of(state: State, session: Session, among: Iterable[SessionId]
     return listed([one for one in among if one != session.id and await _is_below(state, one, session)])
 
 
-async def names_of(state: State, timeline: Timeline) -> Names:
-    """Returns what the sessions are called whose work is in a timeline."""
-    return Names({one: (await state.session(one)).agent for one in timeline.owners})
+async def names_of(state: State, timeline: Timeline, through: Through | None) -> Names:
+    """Returns what the sessions are called whose work is in a timeline; who asks `through` a grant is told of no others than its own."""
+    known = [found for one in timeline.owners if (found := await readable(state, one)) is not None]
+    return Names({one.id: one.agent for one in known}, None if through is None else through.sessions)
+
+
+async def readable(state: State, one: SessionId) -> Session | None:
+    """Returns a session that others are told of; None where its row is damaged, which must not keep those others from going on."""
+    try:
+        return await state.session(one)
+    except (StoreCorrupt, UnknownSession):
+        return None
 
 
 def left_to_children(
@@ -55,12 +66,12 @@ def taken_along(timeline: Timeline, children: Iterable[SessionId], decisions: It
 
 async def _is_below(state: State, one: SessionId, session: Session) -> bool:
     seen: set[SessionId] = set()
-    current = await state.session(one)
-    while current.parent is not None and current.origin is None and current.id not in seen:
+    current = await readable(state, one)
+    while current is not None and current.parent is not None and current.origin is None and current.id not in seen:
         seen.add(current.id)
         if current.workspace != session.workspace:
             return False
         if current.parent == session.id:
             return True
-        current = await state.session(current.parent)
+        current = await readable(state, current.parent)
     return False

@@ -23,7 +23,7 @@ MISSING = "not captured yet"
 
 async def health(state: State) -> replies.Health:
     """Returns it. Takes some milliseconds of the store's thread for each table; those that are too large for that are named."""
-    damage: list[str] = []
+    damage: list[str] = [state.bridge.damage] if state.bridge.damage is not None else []
     unchecked: list[str] = []
     for table in await state.bridge.transact(soundness.tables):
         found = await state.bridge.transact(partial(soundness.check, table=table), bulk=True, lasting=False)

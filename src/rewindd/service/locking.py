@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from rewindd.paths import RelPath
+from rewindd.service.bridge import from_reserve
 from rewindd.service.recover import recover
 from rewindd.service.state import State, Tree
 from rewindd.store import operations
@@ -68,7 +69,8 @@ async def _acquire(state: State, tree: Tree, about: Iterable[RelPath] | None, *,
 
 
 async def _recover(state: State, tree: Tree) -> None:
-    for operation in await state.bridge.transact(operations.unfinished):
-        if operation.workspace == tree.workspace.id:
-            await recover(state, tree, operation)
+    with from_reserve():  # whoever comes next: it is a rewind that is closed
+        for operation in await state.bridge.transact(operations.unfinished):
+            if operation.workspace == tree.workspace.id:
+                await recover(state, tree, operation)
     tree.interrupted = False

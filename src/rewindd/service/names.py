@@ -44,6 +44,11 @@ def barrier_id() -> str:
     return _token(10)
 
 
+def grant_id() -> str:
+    """Returns a random id: 50 bits, short, as a socket's path is."""
+    return _token(10)
+
+
 def operation_id() -> str:
     """Returns a random id: 80 bits."""
     return _token(16)

@@ -22,6 +22,7 @@ from rewindd.service.locking import breathing
 from rewindd.service.own_places import inner_paths
 from rewindd.service.sharing import applying
 from rewindd.service.sighting import Leave, sight
+from rewindd.service.spending import spend
 from rewindd.service.state import State, Tree
 from rewindd.store import edits, index, stakes, workspaces
 from rewindd.store.database import Connection
@@ -96,6 +97,13 @@ async def observing(state: State, tree: Tree, *, leave: Leave | None = None) -> 
 
     What the caller did not write is written at the end. Where the caller fails, all is to be looked at again.
     """
+    with state.storing.under_way():
+        async with _observing(state, tree, leave) as sighted:
+            yield sighted
+
+
+@asynccontextmanager
+async def _observing(state: State, tree: Tree, leave: Leave | None) -> AsyncIterator[Sighted]:
     dirt = await noticing.take(state, tree)
     wanted = noticing.wanted(tree, dirt)
     try:
@@ -126,10 +134,19 @@ async def observe_dirt(state: State, tree: Tree, dirt: Dirt | None, wanted: Want
     return seen.left
 
 
+async def take_in(state: State, tree: Tree, looks: Sequence[Look]) -> None:
+    """Appends what was just seen at known paths, whose contents are in the store; durable on return. Under the workspace's lock."""
+    seen = Observation()
+    seen.changed += looks
+    await append(state, tree, changed(state, tree, seen))
+    await _settle(state, tree, seen)
+
+
 async def _observe(state: State, tree: Tree, wanted: Wanted, leave: Leave | None, *, alone: bool) -> Observation:
-    fresh = await _look_and_prepare(state, tree, wanted, leave, alone=alone)
-    await append(state, tree, fresh.changes, fresh.packed)
-    await _settle(state, tree, fresh.seen)
+    with state.storing.under_way():
+        fresh = await _look_and_prepare(state, tree, wanted, leave, alone=alone)
+        await append(state, tree, fresh.changes, fresh.packed)
+        await _settle(state, tree, fresh.seen)
     return fresh.seen
 
 
@@ -246,6 +263,7 @@ def _write(db: Connection, tree: Tree, rows: Sequence[Row], entries: Sequence[In
     if first != rows[0].seq:
         raise InternalError(f"workspace {tree.workspace.id}: the log is at {first}, and its rows were numbered from {rows[0].seq}")
     edits.append(db, tree.workspace.id, rows)
+    spend(db, tree, rows)
     index.put(db, tree.workspace.id, entries)
     stakes.put(db, tree.workspace.id, tree.stakes.edited(rows))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import time_ns
 
-from rewindd.errors import Busy, Conflict, HeadMoved, StoreError
+from rewindd.errors import Busy, Conflict, HeadMoved, StoreError, StoreFull
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import OperationId, SessionId
 from rewindd.model.log import OperationKind, OperationStatus, Scope
@@ -54,6 +54,7 @@ async def operate(state: State, tree: Tree, session: Session, turn: Turn, wish: 
     Raises:
         HeadMoved: the plan that the caller was shown is not so any more.
         Conflict: somebody's work is in the way, or a path cannot be restored; nothing was touched.
+        StoreFull: nothing is in the way but what the store had no room for, and would be lost; nothing was touched.
         Busy: nothing is in the way but other sessions' edits that are under way; nothing was touched.
     """
     settled = wish.decided.settled
@@ -71,6 +72,12 @@ async def operate(state: State, tree: Tree, session: Session, turn: Turn, wish: 
     if settled.conflicts:
         listed = [{"path": str(one.path), "reason": one.reason} for one in settled.conflicts]
         first = settled.conflicts[0]
+        if len(wish.decided.unkept) == len(listed):
+            raise StoreFull(
+                f"{len(listed)} path(s) cannot be overwritten, first {str(first.path)!r}: {first.reason}; nothing was touched. "
+                "Make room, or rewind with `--lose-unsaved`",
+                conflicts=listed,
+            )
         raise Conflict(
             f"{len(listed)} path(s) in conflict, first {str(first.path)!r}: {first.reason}; nothing was touched. {wish.way_out}",
             conflicts=listed,

@@ -88,40 +88,37 @@ async def import_checkpoint(state: State, request: Import, turn: Turn) -> bytes:
         AlreadyExists: the session has a checkpoint of that id.
         BadRequest: the session was not imported, or neither session nor directory is named.
     """
-    session = await _session(state, request)
-    return await _add(state, session, request.checkpoint, turn)
-
-
-async def _session(state: State, request: Import) -> Session:
     if request.session is not None:
         known = await state.session(request.session)
         if not known.imported:
             raise BadRequest(f"session {known.id!r} was not imported; leave the session out to make one", field="session")
-        return known
+        return await _add(state, known, await state.tree(known.workspace), request.checkpoint, turn)
     if request.directory is None:
         raise BadRequest("name the directory whose checkpoints these are", field="directory")
     async with state.opening:
         place = await find_or_add(state, request.directory, request.device, request.inode, exact=False)
-        now = time_ns()
-        workspace = replace(place, id=WorkspaceId(names.import_id()))
-        session = Session(
-            id=SessionId(names.session_id()),
-            workspace=workspace.id,
-            agent=AGENT,
-            parent=None,
-            capture=Capture.SNAPSHOTS,
-            attribution=Attribution.DECLARED,
-            imported=True,
-            start_seq=0,
-            opened_at_ns=now,
-            last_seen_at_ns=now,
-            closed_at_ns=now,
-            head=Head(checkpoint=None, event=None),
-            stats=Stats(start_time_ns=now),
-        )
-        await state.bridge.transact(lambda db: _begin(db, workspace, session))
-        state.remember(session)
-        return session
+    workspace = replace(place, id=WorkspaceId(names.import_id()))
+    return await _add(state, _made(workspace), state.unborn(workspace), request.checkpoint, turn, is_new=True)
+
+
+def _made(workspace: Workspace) -> Session:
+    """The session to be, which begins to be with its first checkpoint: one without any would be nobody's."""
+    now = time_ns()
+    return Session(
+        id=SessionId(names.session_id()),
+        workspace=workspace.id,
+        agent=AGENT,
+        parent=None,
+        capture=Capture.SNAPSHOTS,
+        attribution=Attribution.DECLARED,
+        imported=True,
+        start_seq=0,
+        opened_at_ns=now,
+        last_seen_at_ns=now,
+        closed_at_ns=now,
+        head=Head(checkpoint=None, event=None),
+        stats=Stats(start_time_ns=now),
+    )
 
 
 def _begin(db: Connection, workspace: Workspace, session: Session) -> None:
@@ -129,11 +126,10 @@ def _begin(db: Connection, workspace: Workspace, session: Session) -> None:
     sessions.add(db, session)
 
 
-async def _add(state: State, session: Session, given: PortableCheckpoint, turn: Turn) -> bytes:
+async def _add(state: State, session: Session, tree: Tree, given: PortableCheckpoint, turn: Turn, *, is_new: bool = False) -> bytes:
     chosen = CheckpointId(check_chosen("checkpoint id", given.id))
-    tree = await state.tree(session.workspace)
     async with tree.lock:
-        if await state.bridge.transact(lambda db: checkpoints.find(db, session.id, chosen)) is not None:
+        if not is_new and await state.bridge.transact(lambda db: checkpoints.find(db, session.id, chosen)) is not None:
             raise AlreadyExists(f"the import holds a checkpoint {chosen!r} already", id=chosen)
         arrived, skipped = await state.bridge.work(_arrive, tree, given.file_diffs)
         await keeping.keep(state.bridge, state.blobs, [content for one in arrived for content in one.contents])
@@ -142,6 +138,8 @@ async def _add(state: State, session: Session, given: PortableCheckpoint, turn: 
         stats = _stats(given)
 
         def write(db: Connection) -> tuple[bytes, Head, list[IndexEntry], int]:
+            if is_new:
+                _begin(db, tree.workspace, session)
             base = workspaces.position(db, tree.workspace.id)
             rows = _rows(db, tree, session, arrived)
             entries = [IndexEntry(path=row.path, version=row.after, signature=None, since=row.seq) for row in rows]
@@ -158,6 +156,8 @@ async def _add(state: State, session: Session, given: PortableCheckpoint, turn: 
         answer, head, entries, position = await state.bridge.transact(write)
         tree.index.put(entries)
         tree.position = position
+    if is_new:
+        state.remember(session)
     state.stood(session, head, stats)
     return answer
 

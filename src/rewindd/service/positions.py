@@ -1,17 +1,21 @@
 """Positions as people write them, to checkpoints."""
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from time import time
 
 from rewindd.errors import AmbiguousCheckpoint, BadRequest, StoreCorrupt, UnknownCheckpoint
 from rewindd.model.ids import BarrierId, CheckpointId, WorkspaceId
 from rewindd.model.session import Barrier, Checkpoint, Session
 from rewindd.service.state import State, Tree
-from rewindd.store import barriers, checkpoints, edits, heads
+from rewindd.store import barriers, checkpoints, edits, heads, stretches
 from rewindd.store.database import Connection
 from rewindd.timeline.when import parse as parse_time
+
+log = logging.getLogger(__name__)
 
 #: Characters of an id that must be given at least, as git's minimum abbreviation.
 MIN_PREFIX_CHARS = 4
@@ -78,21 +82,39 @@ async def point(state: State, session: Session, tree: Tree, position: str) -> Po
     """
     timed, numbered = _TIME.fullmatch(position), _NUMBER.fullmatch(position)
     if timed is not None:
-        at = parse_time(timed.group(1), datetime.now().astimezone())
+        at = parse_time(timed.group(1), datetime.fromtimestamp(time()).astimezone())
         if at is None:
             raise BadRequest(f"{timed.group(1)!r} is no time; write @{{10m}}, @{{01:55}} or @{{2026-11-22 01:55}}", field="position")
         at_ns = round(at.timestamp() * 1_000_000) * 1_000  # a float holds microseconds of this millennium exactly
-        return Point(await state.bridge.transact(lambda db: _position_at(db, tree, at_ns)), None)
+        return Point(await _kept(state, tree, await state.bridge.transact(lambda db: _position_at(db, tree, at_ns)), position), None)
     if numbered is not None:
         seq = int(numbered.group(1))
         if seq > tree.position:
             raise BadRequest(f"the log has no position {seq}; its last is {tree.position}", field="position")
-        return Point(seq, None)
+        return Point(await _kept(state, tree, seq, position), None)
     barrier = await find_barrier(state, session.workspace, position)
     if barrier is not None:
         return Point(barrier.seq, await _member(state, session, barrier), barrier)
     found = await find(state, session, position)
     return Point(found.seq, found)
+
+
+async def _kept(state: State, tree: Tree, seq: int, position: str) -> int:
+    """Returns a position that can be asked for still.
+
+    Raises:
+        UnknownCheckpoint: what happened around it was joined when checkpoints were pruned.
+    """
+    pruned = await state.bridge.transact(lambda db: stretches.around(db, tree.workspace.id, seq))
+    if pruned is not None:
+        begins = f"#{pruned[0] - 1} and " if pruned[0] else ""
+        raise UnknownCheckpoint(
+            f"{position!r} was pruned; near it {begins}#{pruned[1] + 1} can be gone back to"
+            if begins
+            else f"{position!r} was pruned: the log begins at #{pruned[1] + 1}",
+            position=position,
+        )
+    return seq
 
 
 async def find_barrier(state: State, workspace: WorkspaceId, position: str) -> Barrier | None:
@@ -166,10 +188,17 @@ def listed(db: Connection, line: Sequence[Session], limit: int | None) -> list[C
 
 
 def head_of(db: Connection, line: Sequence[Session]) -> Checkpoint | None:
-    """As `head`, of a session's `lineage`, in the caller's transaction."""
+    """As `head`, of a session's `lineage`, in the caller's transaction. A damaged one is as none: what came since the start is pending.
+
+    So its row alone is lost, and not every other checkpoint of the session with it.
+    """
     wanted = line[0].head.checkpoint
     found = (checkpoints.find(db, session.id, wanted) for session in line) if wanted is not None else iter(())
-    return next((one for one in found if one is not None), None)
+    try:
+        return next((one for one in found if one is not None), None)
+    except StoreCorrupt as exc:
+        log.error("the head of session %s: %s", line[0].id, exc)
+        return None
 
 
 def parent_of(db: Connection, line: Sequence[Session], checkpoint: Checkpoint) -> Checkpoint | None:

@@ -14,14 +14,16 @@ from rewindd.model.versions import DIGEST_BYTES, File, Unknown, Version
 from rewindd.paths import FsText, RelPath
 from rewindd.plan.draft import concerned
 from rewindd.protocol import replies, requests, wire
-from rewindd.service import positions, render
+from rewindd.service import positions, render, reserving
 from rewindd.service.attributing import edited
 from rewindd.service.comparing import compare
 from rewindd.service.conversation import transcript_to
+from rewindd.service.integrity import backing_up, losing, scrubbing
 from rewindd.service.locking import locked
 from rewindd.service.observing import observe
 from rewindd.service.places import locate
 from rewindd.service.reading import Contents, changes_since, delta_of
+from rewindd.service.retention import ageing
 from rewindd.service.save import head_seq
 from rewindd.service.state import FirstCapture, State, Tree
 from rewindd.service.workspaces import known
@@ -47,6 +49,9 @@ FEATURES: tuple[str, ...] = (
     "legacy",
     "metrics",
     "health",
+    "verify",
+    "backup",
+    "grants",
 )
 #: A content is sent in pieces of at most this.
 MAX_CHUNK_BYTES = 8 << 20
@@ -70,12 +75,24 @@ async def status(state: State) -> replies.Status:
         uptime_s=round((monotonic_ns() - state.started_ns) / render.NS_PER_S, 3),
         socket=FsText(state.socket),
         data_dir=FsText(state.data_dir),
-        store=replies.StoreInfo(bytes=size, blobs=blobs, rows=rows, checkpoints=saved),
+        store=replies.StoreInfo(
+            bytes=size,
+            blobs=blobs,
+            rows=rows,
+            checkpoints=saved,
+            on_reserve=not await reserving.is_room(state),
+            reserve_bytes=state.bridge.reserve.held_bytes,
+        ),
         recovered=list(state.recovered),
         # Here, and not in the store's thread: what is watched changes between two words there.
         workspaces=[_workspace(state, one) for one in listed],
         sessions=opened,
         config=state.config,
+        scrub=await scrubbing.info(state),
+        over_quota=list(state.quota.over.values()),
+        gone=await ageing.told(state),
+        backup_at=render.moment(made_ns) if (made_ns := await backing_up.made_at_ns(state)) is not None else None,
+        loss=await losing.tell(state),
     )
 
 
@@ -196,13 +213,12 @@ def _piece(state: State, digest: bytes, offset: int, length: int) -> bytes:
     if isinstance(content, bytes):
         return content[offset : offset + length]
     piece, position = bytearray(), 0
+    # To the end, also where the piece is before it: only the whole tells whether any of it is what was stored.
     for chunk in state.blobs.open_chunks(digest):
         start, end = max(offset - position, 0), offset + length - position
         if start < len(chunk) and end > 0:
             piece += chunk[start:end]
         position += len(chunk)
-        if position >= offset + length:
-            break
     return bytes(piece)
 
 

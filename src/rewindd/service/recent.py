@@ -26,6 +26,11 @@ class Recent:
         while self._size_bytes > self._limit_bytes:
             self._size_bytes -= len(self._contents.popitem(last=False)[1])
 
+    def clear(self) -> None:
+        """Forgets all of them."""
+        self._contents.clear()
+        self._size_bytes = 0
+
     def get(self, digests: Iterable[bytes]) -> dict[bytes, bytes]:
         """Returns those of the contents that are remembered."""
         found = {digest: content for digest in digests if (content := self._contents.get(digest)) is not None}

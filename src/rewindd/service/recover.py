@@ -13,19 +13,22 @@ from rewindd.errors import Busy, StoreError, UnknownWorkspace
 from rewindd.model.log import OperationStatus, Signature
 from rewindd.model.operation import Operation, Step
 from rewindd.model.versions import Absent, Directory, File, Version
+from rewindd.paths import RelPath
 from rewindd.plan.settle import Action, Decision, Settled
 from rewindd.protocol import wire
 from rewindd.protocol.replies import Recovered
 from rewindd.service import deciding, members
 from rewindd.service.applying import StoredContent, close, roll_back, sync
+from rewindd.service.clock import steady_ns
 from rewindd.service.standing import Found, Standing, judge
 from rewindd.service.state import State, Tree
-from rewindd.store import answers, operations
+from rewindd.store import answers, blobs, operations
 from rewindd.store.database import Connection
 from rewindd.tree.apply import Outcome, StageFailed, apply, rescue, sweep
 from rewindd.tree.leftovers import staged
 from rewindd.tree.look import Hasher, Look, look
 from rewindd.tree.root import Root
+from rewindd.tree.torn import is_torn
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +36,11 @@ log = logging.getLogger(__name__)
 async def recover_all(state: State) -> None:
     """Recovers every open operation; at start, before any request. One that cannot be recovered now stays open."""
     for operation in await state.bridge.transact(operations.unfinished):
-        tree = await state.tree(operation.workspace)
+        try:
+            tree = await state.tree(operation.workspace)
+        except (StoreError, UnknownWorkspace) as exc:  # a damaged row must not keep the daemon from starting
+            log.error("operation %s stays open: %s", operation.id, exc)
+            continue
         try:
             await recover(state, tree, operation)
         except Busy as exc:
@@ -74,7 +81,7 @@ async def give_up(state: State, tree: Tree, operation: Operation) -> None:
 
 
 async def _finish_or_take_back(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
-    standing = await state.bridge.work(_look, tree, operation, steps)
+    standing = await state.bridge.work(_look, state, tree, operation, steps)
     is_given_up = operation.status is OperationStatus.ROLLING_BACK or operation.id in tree.given_up
     as_planned = all(one.found is not Found.CHANGED for one in standing) and not await members.went_on(state, operation)
     if as_planned and not is_given_up:
@@ -91,7 +98,7 @@ async def _finish_or_take_back(state: State, tree: Tree, operation: Operation, s
 
 async def _finish(state: State, tree: Tree, operation: Operation, standing: Sequence[Standing]) -> OperationStatus:
     """Does what is left, closes, syncs. The stages of steps that are done stay until then: they tell that the steps are."""
-    to_do = [one.step for one in standing if one.found is Found.TO_DO and one.is_change]
+    to_do = [_over_what_is_torn(one) for one in standing if one.found is Found.TO_DO and one.is_change]
     applied = await state.bridge.work(_apply, state, tree, operation, to_do) if to_do else []
     fresh = {outcome.path: outcome for outcome in applied}
     outcomes = [fresh.get(one.step.path) or _as_found(one) for one in standing]
@@ -105,7 +112,7 @@ async def _finish(state: State, tree: Tree, operation: Operation, standing: Sequ
         if operation.key is not None:
             kept = answers.find(db, operation.session, operation.key)
             if kept is not None:
-                answers.put(db, operation.session, operation.key, kept[0], encoded, operation.created_at_ns)
+                answers.put(db, operation.session, operation.key, kept[0], encoded, steady_ns())
         return encoded
 
     await close(state, tree, operation, steps, outcomes, answer)
@@ -122,12 +129,13 @@ async def _take_back(state: State, tree: Tree, operation: Operation, steps: Sequ
     except StoreError:
         if operation.id not in tree.given_up:
             raise
-    await state.bridge.work(_remove_stages, tree, operation, steps)
-    standing = await state.bridge.work(_look, tree, operation, steps)
+    await state.bridge.work(_remove_stages, state, tree, operation, steps)
+    standing = await state.bridge.work(_look, state, tree, operation, steps)
+    was = await _as_it_can_be(state, tree, steps)
     back = [
-        Step(path=one.step.path, expect=one.step.target, target=one.step.expect, signature=one.now.signature)
+        Step(path=one.step.path, expect=one.now.version, target=was[one.step.path], signature=one.now.signature)
         for one in standing
-        if one.is_change and one.now is not None and one.now.version == one.step.target
+        if one.is_change and one.now is not None and (one.is_torn or one.now.version == one.step.target)
     ]
     if back:
         outcomes = await state.bridge.work(_apply, state, tree, operation, back)
@@ -139,15 +147,26 @@ async def _take_back(state: State, tree: Tree, operation: Operation, steps: Sequ
     return OperationStatus.ROLLED_BACK
 
 
+async def _as_it_can_be(state: State, tree: Tree, steps: Sequence[Step]) -> dict[RelPath, Version]:
+    """Returns what each step's path goes back to: what was there, or what the log knows where that was not kept (`lose_unsaved`)."""
+    digests = {step.expect.digest for step in steps if isinstance(step.expect, File)}
+    absent = await state.bridge.transact(lambda db: blobs.missing(db, digests)) if digests else set()
+    was = {step.path: step.expect for step in steps}
+    for path, version in was.items():
+        if isinstance(version, File) and version.digest in absent and (entry := tree.index.get(path)) is not None:
+            was[path] = entry.version
+    return was
+
+
 async def _redo_lost(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
     """Does again what a power cut took of an operation that is decided; what was changed since stays."""
-    await state.bridge.work(_remove_stages, tree, operation, steps)
-    standing = await state.bridge.work(_look, tree, operation, steps)
+    await state.bridge.work(_remove_stages, state, tree, operation, steps)
+    standing = await state.bridge.work(_look, state, tree, operation, steps)
     decided = [one for one in standing if one.is_change and one.now is not None and _is_as_decided(tree, one.step)]
     lost = [
         replace(one.step, expect=one.now.version, signature=one.now.signature)
         for one in decided
-        if one.now is not None and (_is_back(one.step, one.now) or _is_emptied(one.now.version, one.step.target))
+        if one.now is not None and (one.is_torn or _is_back(one.step, one.now))
     ]
     if lost:
         await state.bridge.work(_apply, state, tree, operation, lost)
@@ -185,21 +204,34 @@ def _is_same(one: Signature, other: Signature) -> bool:
     return (one.device, one.inode, one.size, one.mtime_ns) == (other.device, other.inode, other.size, other.mtime_ns)
 
 
-def _is_emptied(now: Version, target: Version) -> bool:
-    """True for what a power cut leaves of a file that was renamed into place and not yet written: no bytes (ext4, delayed allocation)."""
-    return isinstance(now, File) and isinstance(target, File) and now.size == 0 and target.size > 0
+def _over_what_is_torn(one: Standing) -> Step:
+    return replace(one.step, expect=one.now.version) if one.is_torn and one.now is not None else one.step
 
 
-def _look(tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[Standing]:
+def _look(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[Standing]:
     """Looks at every step's path and stage, and changes nothing."""
+    content = StoredContent(state, (), {})
     with tree.root() as root:
-        return judge([(step, _seen(root, step), staged(root, operation.id, step)) for step in steps])
+        found = [(step, _seen(root, step), staged(root, operation.id, step)) for step in steps]
+        torn = [one[0].path for one in found if _is_torn(root, operation, *one, content)]
+    return judge(found, torn)
 
 
-def _remove_stages(tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
+def _is_torn(root: Root, operation: Operation, step: Step, now: Look | None, stage: Version | None, content: StoredContent) -> bool:
+    """True where a power cut left a part of what the operation put there; no step put anything where its stage is still to be used."""
+    if now is None or not isinstance(now.version, File) or now.version in (step.expect, step.target):
+        return False
+    if stage is not None and stage != step.expect:
+        return False
+    wholes = [step.target, step.expect] if operation.status is OperationStatus.ROLLING_BACK else [step.target]
+    dir_fd = root.directory(step.path.parent)
+    return any(is_torn(dir_fd, step.path.name, now.version, whole, content) for whole in wholes if isinstance(whole, File))
+
+
+def _remove_stages(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
     """Empties the stages, after what was taken out unseen is back: from here on only the tree and the store count."""
     with tree.root() as root:
-        rescue(root, operation.id, steps)
+        rescue(root, operation.id, steps, StoredContent(state, (), {}))
         sweep(root, operation.id, [step.path for step in steps])
 
 

@@ -26,9 +26,11 @@ from rewindd.service.observing import observe
 from rewindd.service.operating import Wish, operate, operation_of
 from rewindd.service.places import locate
 from rewindd.service.reading import timeline_of
+from rewindd.service.rereading import note_stored
 from rewindd.service.save import tail_of
 from rewindd.service.showing import never_known
 from rewindd.service.state import State, Tree
+from rewindd.service.strangers import check_position
 from rewindd.service.turn import Turn
 from rewindd.store import edits, operations
 from rewindd.store.database import Connection
@@ -50,6 +52,7 @@ async def restore(state: State, request: Restore, session: Session, turn: Turn) 
         Busy: without `overwrite`, another session is in the middle of editing it.
         HeadMoved: the session is not where the caller believes it, or the plan that the caller was shown is not so any more.
         UnknownCheckpoint, AmbiguousCheckpoint: see `positions`.
+        NotPermitted: through a grant, a position before the session.
     """
     tree = await state.tree(session.workspace)
     tops = sorted({locate(path, tree.workspace.root) for path in request.paths})
@@ -58,7 +61,9 @@ async def restore(state: State, request: Restore, session: Session, turn: Turn) 
     await check_base(state, session, request.base)
     async with locked(state, tree):
         point = await positions.point(state, session, tree, request.position) if request.position is not None else None
+        check_position(turn.through, session, point)
         await observe(state, tree)
+        await note_stored(state, tree)
         timeline, wanted = (
             await _at(state, tree, tops, point.seq, request.position or "")
             if point is not None
@@ -66,7 +71,8 @@ async def restore(state: State, request: Restore, session: Session, turn: Turn) 
         )
         drafts = plan.restore(timeline, wanted, overwrite=request.overwrite)
         asks = None if request.overwrite else session.id
-        decided = await decide(state, tree, timeline, drafts, OnConflict.FAIL, tops, await names_of(state, timeline), asks)
+        calling = await names_of(state, timeline, turn.through)
+        decided = await decide(state, tree, timeline, drafts, OnConflict.FAIL, tops, calling, asks, turn.through)
         target = point.checkpoint if point is not None else None
         operation = operation_of(session, tree, turn, OperationKind.RESTORE, Scope.WORKSPACE, decided)
         operation = replace(operation, paths=tuple(tops), checkpoint=target.id if target is not None else None)

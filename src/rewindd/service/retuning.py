@@ -5,6 +5,7 @@ goes by one set of rules from its beginning to its end.
 """
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 from rewindd.model.capture import CaptureSettings
@@ -24,6 +25,11 @@ def retune(state: State, capture: CaptureSettings) -> None:
     if capture == before:
         return
     state.capture = capture
+    if capture.reserve_bytes != before.reserve_bytes:
+        state.later(lambda: state.bridge.work(state.bridge.reserve.resize, capture.reserve_bytes))
+    # Asked whenever a plan is made, or what is kept is looked through.
+    if replace(capture, protect=before.protect, retention=before.retention) == before:
+        return
     state.measured_room = None
     rules_changed = (capture.exclude, capture.include) != (before.exclude, before.include)
     state.later(partial(_take_over_all, state, rules_changed=rules_changed))

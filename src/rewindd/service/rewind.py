@@ -6,7 +6,7 @@ from functools import partial
 
 from msgspec import structs
 
-from rewindd.errors import BadRequest, NothingToUndo
+from rewindd.errors import BadRequest, NothingToUndo, UnknownCheckpoint
 from rewindd.model.conversation import Stats
 from rewindd.model.githead import moved
 from rewindd.model.ids import OperationId, SessionId
@@ -25,8 +25,10 @@ from rewindd.service.observing import observe
 from rewindd.service.operating import Wish, no_files, operate, operation_of
 from rewindd.service.places import locate
 from rewindd.service.reading import PAGE_ROWS
+from rewindd.service.rereading import note_stored
 from rewindd.service.save import tail_of
 from rewindd.service.state import State, Tree
+from rewindd.service.strangers import check_position
 from rewindd.service.turn import Turn
 from rewindd.service.words import choice
 from rewindd.store import checkpoints, operations
@@ -48,14 +50,17 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
     Raises:
         Conflict: somebody's work is in the way, or a path cannot be restored; nothing was touched.
         Busy: another session is in the middle of editing what is in the way, and nothing else is; nothing was touched.
+        StoreFull: what is there now could not be kept, and `lose_unsaved` was not said; nothing was touched.
         GitHeadMoved: git's HEAD is another than at the position, and `across_head` was not said.
         HeadMoved: the session, or the plan that the caller was shown, is not so any more.
         UnknownCheckpoint, AmbiguousCheckpoint: see `positions`.
+        NotPermitted: through a grant, a position before the session.
     """
     tree = await state.tree(session.workspace)
     async with locked(state, tree):
         await check_base(state, session, request.base)
         point = await positions.point(state, session, tree, request.position)
+        check_position(turn.through, session, point)
         target, seq, barrier = point.checkpoint, point.seq, point.barrier
         parts = _parts(request, target, barrier)
         moves = await members.to_barrier(state, session, barrier, parts) if barrier is not None else []
@@ -63,17 +68,23 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
         stand = (session.head, session.stats)
         if target is not None:
             parent = await positions.parent(state, session, target) if request.before else None
+            if request.before and parent is None and target.parent is not None and set(parts) != {Restore.FILES}:
+                raise UnknownCheckpoint(
+                    f"the checkpoint before {target.id} was pruned, and with it what was said then; `--restore files` takes the files back",
+                    position=request.position,
+                )
             stand = _stand_at(session, target, parent, before=request.before)
             seq = target.base_seq if request.before else target.seq
         await observe(state, tree)
+        await note_stored(state, tree)
         heads = await moved_since(state, tree, seq) if Restore.FILES in parts else None
         if heads is not None and not (request.across_head or request.dry_run):
             raise moved(heads.then, heads.now)
         tail = await tail_of(state, tree, session, seq)
         kin = await families.children_of(state, session, tail.timeline.owners)
         aim = _aim(request, session, tree, seq, barrier)
-        aim = replace(aim, names=await families.names_of(state, tail.timeline), children=kin if request.with_children else ())
-        decided = await _decide_files(state, tree, tail.timeline, aim, request, kin) if Restore.FILES in parts else no_files()
+        aim = replace(aim, names=await families.names_of(state, tail.timeline, turn.through), children=kin if request.with_children else ())
+        decided = await _decide_files(state, tree, tail.timeline, aim, request, kin, turn) if Restore.FILES in parts else no_files()
         along = (session.id, *aim.children, *(move.session for move in moves))
         changes = decided.settled.decisions
         decided = replace(decided, git_heads=heads, dependents=await dependents(state, tree, tail.timeline, changes, along))
@@ -146,20 +157,23 @@ async def _take_back(
     state: State, session: Session, turn: Turn, chosen: Operation, kind: OperationKind, request: Undo | Redo, *, only_touched: bool
 ) -> bytes:
     was = await members.recorded(state, chosen)
+    if turn.through is not None and not turn.through.sessions.issuperset(was):
+        raise NothingToUndo(f"session {session.id!r} has no such rewind of its own to take back", session=session.id)
     turn.need(was)
     own, others = was.pop(session.id), tuple(was)
     tree = await state.tree(session.workspace)
     async with locked(state, tree):
         await observe(state, tree)
+        await note_stored(state, tree)
         tail = await tail_of(state, tree, session, chosen.at - 1)
         moves = [members.back(await state.session(one), was[one]) for one in others]
         decided = no_files()
         if chosen.paths != ():
             about = () if only_touched else chosen.paths
-            calling = await families.names_of(state, tail.timeline)
+            calling = await families.names_of(state, tail.timeline, turn.through)
             drafts = draft.undo(tail.timeline, session.id, chosen.at, about, f"as before the {chosen.kind.value}", others, calling)
             on_conflict = choice(OnConflict, request.on_conflict, "on_conflict")
-            decided = await decide(state, tree, tail.timeline, drafts, on_conflict, about, calling, session.id)
+            decided = await decide(state, tree, tail.timeline, drafts, on_conflict, about, calling, session.id, turn.through)
         on_it = await dependents(state, tree, tail.timeline, decided.settled.decisions, (session.id, *others))
         decided = replace(decided, moved=await members.told(state, moves), dependents=on_it)
         move = members.back(session, own)
@@ -185,10 +199,11 @@ async def _take_back(
 
 
 async def _decide_files(
-    state: State, tree: Tree, timeline: Timeline, aim: draft.Aim, request: Rewind, kin: tuple[SessionId, ...]
+    state: State, tree: Tree, timeline: Timeline, aim: draft.Aim, request: Rewind, kin: tuple[SessionId, ...], turn: Turn
 ) -> Decided:
     drafts = draft.rewind(timeline, aim) if len(timeline.paths) <= PAGE_ROWS else await state.bridge.work(draft.rewind, timeline, aim)
-    decided = await decide(state, tree, timeline, drafts, aim.on_conflict, aim.paths, aim.names, aim.session)
+    losing, asks = request.lose_unsaved, aim.session
+    decided = await decide(state, tree, timeline, drafts, aim.on_conflict, aim.paths, aim.names, asks, turn.through, lose_unsaved=losing)
     if aim.scope is Scope.WORKSPACE:
         return decided
     chosen, decisions = draft.concerned(timeline.paths, aim.paths), decided.settled.decisions
@@ -312,4 +327,5 @@ def _command(request: Rewind) -> str:
     words += ["--with-shared"] if request.with_shared else []
     words += ["--with-children"] if request.with_children else []
     words += ["--across-head"] if request.across_head else []
+    words += ["--lose-unsaved"] if request.lose_unsaved else []
     return shlex.join([*words, "--", *request.paths] if request.paths else words)

@@ -6,8 +6,9 @@ Measured at most ten times a second; what went through memory since then counts 
 import os
 from time import monotonic
 
-from rewindd.model.capture import MIN_FREE_BYTES, MIN_FREE_PART, binary
-from rewindd.service.state import MeasuredRoom, Room, State
+from rewindd.model.capture import MIN_FREE_BYTES, MIN_FREE_PART, NO_ROOM, binary
+from rewindd.service.measured import MeasuredRoom, Room
+from rewindd.service.state import State
 from rewindd.store.totals import totals
 
 #: A measurement holds for so many seconds, and while no more content than this went through memory.
@@ -31,15 +32,22 @@ def room(state: State) -> Room:
     return known.room._replace(bytes=max(known.room.bytes - (state.handled_bytes - known.handled_bytes), 0))
 
 
+def free(state: State) -> int:
+    """Returns how many bytes of the store's file system may still be used, for copies too. For worker threads."""
+    return _free(state).bytes
+
+
 def _holds(known: MeasuredRoom, handled_bytes: int) -> bool:
-    """`handled_bytes` begins anew from time to time."""
-    return monotonic() - known.at_s < HOLDS_S and 0 <= handled_bytes - known.handled_bytes < HOLDS_BYTES
+    """`handled_bytes` begins anew from time to time. Where there was no room, who makes some need not wait."""
+    return known.room.bytes > 0 and monotonic() - known.at_s < HOLDS_S and 0 <= handled_bytes - known.handled_bytes < HOLDS_BYTES
 
 
 def _measure(state: State) -> Room:
+    if state.bridge.reserve.is_spent:
+        return Room(0, f"{NO_ROOM}: its file system is full")
     limit_bytes = state.capture.max_store_bytes
     used_bytes = state.bridge.transact_here(totals)[0]
-    own = Room(max(limit_bytes - used_bytes, 0), f"no room in the store: its limit is {binary(limit_bytes)} (max_bytes in [store])")
+    own = Room(max(limit_bytes - used_bytes, 0), f"{NO_ROOM}: its limit is {binary(limit_bytes)} (max_bytes in [store])")
     return min(own, _free(state), key=lambda one: one.bytes)
 
 
@@ -50,5 +58,5 @@ def _free(state: State) -> Room:
     except OSError:
         return Room(state.capture.max_store_bytes, "")
     keep_bytes = state.capture.min_free_bytes or max(MIN_FREE_BYTES, found.f_blocks * found.f_frsize // MIN_FREE_PART)
-    reason = f"no room in the store: its file system is to keep {binary(keep_bytes)} free (min_free_bytes in [store])"
+    reason = f"{NO_ROOM}: its file system is to keep {binary(keep_bytes)} free (min_free_bytes in [store])"
     return Room(max(found.f_bavail * found.f_frsize - keep_bytes, 0), reason)

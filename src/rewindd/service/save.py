@@ -20,6 +20,7 @@ from rewindd.service.holding import drop, end_windows, of_session, why_left, win
 from rewindd.service.locking import locked
 from rewindd.service.observing import Sighted, observing
 from rewindd.service.reading import PAGE_ROWS, changes_since, delta_of, read_ahead, timeline
+from rewindd.service.retention import quota
 from rewindd.service.sharing import applying
 from rewindd.service.sighting import Leave
 from rewindd.service.state import State, Tree
@@ -74,6 +75,7 @@ async def save(state: State, request: Save, session: Session, turn: Turn) -> byt
             claims = of_session(tree, session.id)
             missing = _gap(request.missed) + sighted.missing + baseline.missing(tree)
             stand = await _standing(state, tree, session, sighted)
+            over = quota.of(state, tree.workspace.id)
 
             def write(db: Connection) -> tuple[bytes, Checkpoint, Head]:
                 sighted.write(db)
@@ -84,7 +86,8 @@ async def save(state: State, request: Save, session: Session, turn: Turn) -> byt
                 sessions.stand(db, session.id, head, stats)
                 sessions.seen(db, session.id, session.last_seen_at_ns)
                 claim_rows.drop(db, tree.workspace.id, claims)
-                return turn.keep(db, replies.Saved(checkpoint=render.summary(checkpoint, head), event=last)), checkpoint, head
+                reply = replies.Saved(checkpoint=render.summary(checkpoint, head), event=last, over_quota=over)
+                return turn.keep(db, reply), checkpoint, head
 
             answer, checkpoint, head = await state.bridge.transact(write)
             sighted.written()

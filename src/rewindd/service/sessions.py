@@ -7,6 +7,7 @@ from time import time_ns
 
 from rewindd.errors import AlreadyExists, BadRequest, StoreError, UnknownSession, UnknownWorkspace
 from rewindd.model.conversation import Stats
+from rewindd.model.grant import Through
 from rewindd.model.ids import SessionId, WorkspaceId, check_chosen
 from rewindd.model.session import Attribution, Baseline, Capture, Checkpoint, Head, Session, Workspace
 from rewindd.paths import FsText
@@ -16,6 +17,7 @@ from rewindd.service import baseline, heads, names, positions, render, telling
 from rewindd.service.holding import drop, end_windows, windows_of
 from rewindd.service.locking import locked
 from rewindd.service.observing import observe
+from rewindd.service.places import refuse_whole_home
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.service.workspaces import find_or_add, holding
@@ -35,8 +37,8 @@ async def open_session(state: State, request: OpenSession, turn: Turn) -> bytes:
 
     Raises:
         UnknownWorkspace, RefusedRoot: see `places`.
-        AlreadyExists: the id is another workspace's or another agent's, or no fork of that parent, or the workspace's directory was
-            replaced (see `workspaces`).
+        AlreadyExists: the id is another workspace's or another agent's, or no fork of that parent, or of no session of the grant that
+            the request came through, or the workspace's directory was replaced (see `workspaces`).
         UnknownSession: there is no such parent.
         UnknownCheckpoint, AmbiguousCheckpoint: the position to fork from is none of the parent's, or several.
         BadRequest: a fork without a parent, or of one in another workspace.
@@ -45,9 +47,10 @@ async def open_session(state: State, request: OpenSession, turn: Turn) -> bytes:
     async with state.opening:
         known = None if request.id is None else await _find(state, SessionId(check_chosen("session id", request.id)))
         capture = chosen[0] or (known.capture if known is not None else DEFAULT_CAPTURE)
-        place = (request.directory, request.device, request.inode)
-        workspace = await find_or_add(state, *place, exact=request.exact, capture=capture, replaced=request.replaced)
+        workspace = await _workspace(state, request, capture, turn.through)
         if known is not None:
+            if turn.through is not None and known.grant != turn.through.grant:
+                raise AlreadyExists(f"the id {known.id!r} is taken; choose another id", session=known.id)
             return await _again(state, known, workspace, request, turn)
         origin = await _origin(state, workspace, request)
         tree = await state.tree(workspace.id)
@@ -69,6 +72,7 @@ async def open_session(state: State, request: OpenSession, turn: Turn) -> bytes:
             head=Head(checkpoint=None, event=None) if origin is None else Head(checkpoint=origin.id, event=origin.event),
             stats=Stats(start_time_ns=now) if origin is None else origin.stats,
             origin=origin.id if origin is not None else None,
+            grant=turn.through.grant if turn.through is not None else None,
         )
         reply = replies.SessionReply(session=render.session(session, workspace), created=True)
 
@@ -78,8 +82,21 @@ async def open_session(state: State, request: OpenSession, turn: Turn) -> bytes:
 
         answer = await state.bridge.transact(write)
         state.remember(session)
+        if session.grant is not None:
+            tree.granted[session.id] = session.grant
         await _capture(state, tree, session)
         return answer
+
+
+async def _workspace(state: State, request: OpenSession, capture: Capture, through: Through | None) -> Workspace:
+    """The workspace of a session to be opened: of its directory; through a grant the grant's, as long as its own directory is there."""
+    if through is None:
+        place = (request.directory, request.device, request.inode)
+        return await find_or_add(state, *place, exact=request.exact, capture=capture, replaced=request.replaced)
+    tree = await state.tree(through.workspace)
+    (await state.bridge.work(tree.root)).close()
+    refuse_whole_home(tree.workspace.root, state.home, capture)
+    return tree.workspace
 
 
 async def _look_first(state: State, tree: Tree) -> None:

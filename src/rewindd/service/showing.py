@@ -75,7 +75,7 @@ async def list_tree(state: State, request: requests.ListTree, session: Session) 
     seq = (await positions.point(state, session, tree, request.position)).seq
     entries: list[replies.PathVersion] = []
     while True:
-        part = await state.bridge.transact(partial(_part, tree=tree, seq=seq, after=after, limit=PART_PATHS), bulk=True)
+        part = await state.bridge.transact(partial(page_of_tree, tree=tree, seq=seq, after=after, limit=PART_PATHS), bulk=True)
         for one in part:
             if not isinstance(one.version, Absent):
                 if len(entries) == request.limit:
@@ -121,7 +121,9 @@ async def never_known(state: State, tree: Tree, path: RelPath, position: str) ->
 
 
 @dataclass(frozen=True, slots=True)
-class _Then:
+class Then:
+    """A path, and the version that was there at a position."""
+
     path: RelPath
     version: Version
 
@@ -135,11 +137,11 @@ def _look_back(db: Connection, tree: Tree, seq: int, path: RelPath) -> tuple[Ver
     return version, blob_rows.get(db, version.digest) if is_small and isinstance(version, File) else None
 
 
-def _part(db: Connection, tree: Tree, seq: int, after: RelPath | None, limit: int) -> list[_Then]:
-    """The versions at a position of the next `limit` paths that are known, by path; absent and unknown ones too."""
+def page_of_tree(db: Connection, tree: Tree, seq: int, after: RelPath | None, limit: int) -> list[Then]:
+    """Returns the versions at a position of the next `limit` paths that are known, by path; absent and unknown ones too."""
     found = index.page(db, tree.workspace.id, after, limit)
     following = _following(db, tree, seq, found)
-    return [_Then(entry.path, state_at(seq, following.get(entry.path), entry)) for entry in found]
+    return [Then(entry.path, state_at(seq, following.get(entry.path), entry)) for entry in found]
 
 
 def _following(db: Connection, tree: Tree, seq: int, found: Sequence[IndexEntry]) -> dict[RelPath, Row]:
@@ -160,9 +162,9 @@ async def _entries(state: State, tree: Tree, seq: int, directory: RelPath) -> li
     return names
 
 
-def _versions(db: Connection, tree: Tree, seq: int, paths: Sequence[RelPath]) -> list[_Then]:
+def _versions(db: Connection, tree: Tree, seq: int, paths: Sequence[RelPath]) -> list[Then]:
     return [
-        _Then(path, state_at(seq, edits.following(db, tree.workspace.id, seq, path, path).get(path), entry))
+        Then(path, state_at(seq, edits.following(db, tree.workspace.id, seq, path, path).get(path), entry))
         for path in paths
         if (entry := index.find(db, tree.workspace.id, path)) is not None
     ]

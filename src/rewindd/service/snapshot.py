@@ -20,17 +20,19 @@ from rewindd.protocol.requests import BeginEdit, EndEdit, Release, TakeSnapshot
 from rewindd.protocol.wire import Progress
 from rewindd.service import ahead, keeping, names, telling
 from rewindd.service.changes import Change, arrival
-from rewindd.service.holding import drop, ending, of_session, take
+from rewindd.service.clock import steady_ns
+from rewindd.service.holding import claims_on, drop, ending, of_session, take
 from rewindd.service.locking import breathing, locked
 from rewindd.service.observing import append, enter_unknown, observe, remember, write_rows
 from rewindd.service.overlaps import overlaps
 from rewindd.service.own_places import OwnPlaces
 from rewindd.service.places import locate
 from rewindd.service.sighting import arming
+from rewindd.service.spending import first_seen_bytes
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.store import claims as claim_rows
-from rewindd.store import index, sessions, workspaces
+from rewindd.store import grants, index, sessions, workspaces
 from rewindd.store import stakes as stake_rows
 from rewindd.store.database import Connection
 from rewindd.tree.look import Look, Refusal, Unseen, look
@@ -60,7 +62,7 @@ class _Fresh:
 
 @dataclass(slots=True)
 class _Gathered:
-    """What a snapshot has found so far."""
+    """What a snapshot has found so far. `seen_bytes`: of content that is seen for the first time because it asks."""
 
     named: list[RelPath] = field(default_factory=list)
     kept: list[replies.Kept] = field(default_factory=list)
@@ -68,6 +70,7 @@ class _Gathered:
     claims: list[Claim] = field(default_factory=list)
     covered: list[RelPath] = field(default_factory=list)
     fresh: _Fresh = field(default_factory=_Fresh)
+    seen_bytes: int = 0
 
 
 def _is_uncovered(tree: Tree, entry: IndexEntry | None) -> bool:
@@ -141,8 +144,9 @@ async def _gather(
     await state.bridge.work(_check_reachable, tree, paths)
     found = [path for path in paths if _may_be_found(tree, path)]
     unseen = {one.path: one.reason for one in await observe(state, tree, found)} if found else {}
-    gathered, now = _Gathered(named=paths), time_ns()
+    gathered, now = _Gathered(named=paths), _now_ns(tree, paths)
     gathered.fresh = await _first_look(state, tree, paths)
+    gathered.seen_bytes = first_seen_bytes(gathered.fresh.changes)
     if any(_is_uncovered(tree, gathered.fresh.entry(tree, path)) for path in paths) or len(gathered.fresh.changes) > BATCH_LOOKS:
         # Directories are kept in parts, and what stands above them comes first. A few files wait for the last transaction.
         await _keep_fresh(state, tree, gathered)
@@ -163,6 +167,11 @@ async def _gather(
         if gathered.fresh.entry(tree, path) is not None:
             gathered.claims.append(Claim(path=path, session=session.id, bracket=bracket, at_ns=now, deep=True))
     return gathered
+
+
+def _now_ns(tree: Tree, paths: Iterable[RelPath]) -> int:
+    """The time of a claim: later than those on the same paths, whatever the clock shows. The newest says whose a change is."""
+    return max([steady_ns(), *(claim.at_ns + 1 for path in paths for claim in claims_on(tree, path))])
 
 
 def _named(tree: Tree, given: Sequence[FsText]) -> list[RelPath]:
@@ -192,6 +201,8 @@ async def _publish(state: State, tree: Tree, session: Session, gathered: _Gather
         stakes = telling.stakes_of(tree, gathered.claims, position)
         stake_rows.put(db, tree.workspace.id, stakes)
         sessions.seen(db, session.id, session.last_seen_at_ns)
+        if turn.through is not None:
+            grants.spend(db, turn.through.grant, gathered.seen_bytes)
         return turn.keep(db, reply), rows, [*entries, *known], stakes, position
 
     answer, rows, entries, stakes, tree.position = await state.bridge.transact(write)
@@ -231,7 +242,7 @@ async def _keep_directory(state: State, tree: Tree, top: RelPath, gathered: _Gat
             looks = [one for one in seen if isinstance(one, Look)]
             unseen += [one.path for one in seen if isinstance(one, Unseen)]
             gathered.skipped += [replies.PathReason(path=one.path, reason=one.reason) for one in seen if isinstance(one, Unseen)]
-            await _keep_looks(state, tree, [one for one in looks if one.path not in tree.index])
+            gathered.seen_bytes += await _keep_looks(state, tree, [one for one in looks if one.path not in tree.index])
             gathered.kept += [_kept(tree.index[one.path]) for one in looks if one.path != top]
             gathered.covered += [one.path for one in looks if isinstance(one.version, Directory)]
             turn.report(Progress(done=len(gathered.kept), total=0, what="snapshot"))
@@ -318,10 +329,11 @@ def _contents(looks: Iterable[Look]) -> list[keeping.Content]:
     return [keeping.Content(one.version, one.content) for one in looks]
 
 
-async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look]) -> None:
-    """Keeps what was looked at for the first time in a directory."""
+async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look]) -> int:
+    """Keeps what was looked at for the first time in a directory; returns the bytes of what nobody is known to have made."""
     changes, _ = _first_rows(state, tree, looks)
     await append(state, tree, changes)
+    return first_seen_bytes(changes)
 
 
 def _first_rows(state: State, tree: Tree, looks: Sequence[Look]) -> tuple[list[Change], dict[RelPath, IndexEntry]]:

@@ -6,11 +6,12 @@ removed after the last step.
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 from rewindd.model.operation import Step
 from rewindd.model.versions import ABSENT, Directory, File, Symlink, Version
+from rewindd.paths import RelPath
 from rewindd.tree.look import Look
 from rewindd.tree.need import is_mode_only, rank
 
@@ -25,12 +26,16 @@ class Found(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One step as it was found: what is there `now` (None where it cannot be looked at), and what is in its `stage` (None: nothing)."""
+    """One step as it was found: what is there `now` (None where it cannot be looked at), and what is in its `stage` (None: nothing).
+
+    `is_torn`: what is there is what the step, or its taking back, put there, and a power cut left only a part of it.
+    """
 
     step: Step
     found: Found
     now: Look | None
     stage: Version | None
+    is_torn: bool = False
 
     @property
     def is_change(self) -> bool:
@@ -38,9 +43,9 @@ class Standing:
         return self.step.expect != self.step.target
 
 
-def judge(steps: Sequence[tuple[Step, Look | None, Version | None]]) -> list[Standing]:
-    """Returns how each step stands, given what is at its path and in its stage."""
-    found = [_at_first_sight(*one) for one in steps]
+def judge(steps: Sequence[tuple[Step, Look | None, Version | None]], torn: Container[RelPath] = ()) -> list[Standing]:
+    """Returns how each step stands, given what is at its path and in its stage; those of the `torn` paths are to be done, over them."""
+    found = [_at_first_sight(*one) for one in steps if one[0].path not in torn]
     is_staged = any(_has_happened(one) for one in found)
     is_cleaned = any(_has_happened(one) and one.stage is None and _leaves_something(one.step) for one in found)
     last = max((rank(one.step) for one in found if _has_happened(one)), default=(-1, 0))
@@ -56,7 +61,8 @@ def judge(steps: Sequence[tuple[Step, Look | None, Version | None]]) -> list[Sta
             return is_staged
         return not _leaves_something(one.step) and rank(one.step) < last
 
-    return [replace(one, found=Found.DONE) if was_done(one) else one for one in found]
+    judged = {one.step.path: replace(one, found=Found.DONE) if was_done(one) else one for one in found}
+    return [judged.get(step.path) or Standing(step, Found.TO_DO, now, stage, is_torn=True) for step, now, stage in steps]
 
 
 def _at_first_sight(step: Step, now: Look | None, stage: Version | None) -> Standing:

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import monotonic_ns, time_ns
-from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -18,7 +18,7 @@ from rewindd.errors import BadRequest, UnknownSession, UnknownWorkspace
 from rewindd.model.capture import CaptureSettings
 from rewindd.model.conversation import Stats
 from rewindd.model.githead import GitHead
-from rewindd.model.ids import OperationId, SessionId, WorkspaceId
+from rewindd.model.ids import GrantId, OperationId, SessionId, WorkspaceId
 from rewindd.model.index import Index, LeftOut
 from rewindd.model.log import IndexEntry
 from rewindd.model.session import Baseline, Checkpoint, Claim, Head, Session, Workspace
@@ -27,13 +27,19 @@ from rewindd.model.window import Window
 from rewindd.paths import ROOT, RelPath
 from rewindd.protocol.replies import ConfigInfo, Recovered
 from rewindd.service.bridge import Bridge
+from rewindd.service.clock import LastAsked
 from rewindd.service.inbox import Inbox, inboxes
+from rewindd.service.integrity.care import Care
 from rewindd.service.keys import Keys
+from rewindd.service.measured import MeasuredRoom
 from rewindd.service.memory import settle
+from rewindd.service.quotas import Quota
 from rewindd.service.recent import Recent
+from rewindd.service.remembered import Remembered
+from rewindd.service.storing import Storing
 from rewindd.store import answers, claims, heads, index, sessions, workspaces
 from rewindd.store import stakes as stake_rows
-from rewindd.store.blobs import Blobs
+from rewindd.store.blobs import Blobs, in_files
 from rewindd.store.database import Connection
 from rewindd.tree.root import Root
 from rewindd.tree.rules.book import RuleBook
@@ -48,6 +54,8 @@ ACTIVE_NS = 15 * 60 * 1_000_000_000
 PAGE_ENTRIES = 250
 #: The last part of the runtime directory where nobody chose another one (`places.runtime_dir`).
 RUNTIME_NAME = "rewindd"
+#: The directory beside the socket in which each grant's socket has a directory of its own.
+GRANTS_NAME = "grants"
 
 
 @dataclass(slots=True)
@@ -63,21 +71,6 @@ class FirstCapture:
     missing: dict[RelPath, None] = field(default_factory=dict)
     finished: anyio.Event = field(default_factory=anyio.Event)
     trouble: str | None = None
-
-
-class Room(NamedTuple):
-    """How many bytes of content the store may still take in, and what is said of content that is more."""
-
-    bytes: int
-    reason: str
-
-
-class MeasuredRoom(NamedTuple):
-    """What `room` found: when (monotonic seconds), and at which `handled_bytes`."""
-
-    at_s: float
-    handled_bytes: int
-    room: Room
 
 
 class Applying:
@@ -106,6 +99,7 @@ class Tree:
     `git_head`: git's HEAD as it was last looked at; None: it never was.
     `stakes`: who is to be told of changes of which paths; `inboxes`: what each of them was not told yet.
     `settled`: the position at which the cursors of those who are up to date were last written down.
+    `granted`: the sessions that were opened through grants, and through which.
     """
 
     workspace: Workspace
@@ -128,6 +122,7 @@ class Tree:
     stakes: Stakes = field(default_factory=Stakes)
     inboxes: dict[SessionId, Inbox] = field(default_factory=dict)
     settled: int = 0
+    granted: dict[SessionId, GrantId] = field(default_factory=dict)
 
     def is_counted(self, path: RelPath) -> bool:
         """True for a path that is known to be there and was never looked at: it is first seen, not new."""
@@ -151,6 +146,7 @@ class State:
         self.bridge, self.blobs, self.capture = bridge, blobs, capture
         self.data_dir, self.socket, self.runtime_dir, self.home = data_dir, socket, runtime_dir, home
         self.started_ns = monotonic_ns()
+        self.care = Care()
         self.recovered: list[Recovered] = []
         #: What the settings come from; None until the daemon said.
         self.config: ConfigInfo | None = None
@@ -170,6 +166,10 @@ class State:
         self.saved: dict[SessionId, Checkpoint] = {}
         #: Held while a directory that is none of the workspaces is counted: one at a time.
         self.counting = anyio.Lock()
+        #: Held while checkpoints, rows or contents are taken out of the store: one at a time.
+        self.tidying = anyio.Lock()
+        self.storing = Storing()
+        self.quota = Quota()
         self.later: Callable[[Callable[[], Awaitable[None]]], None] = _refuse_later
         self.meanwhile: Callable[[Callable[[], Awaitable[None]]], None] = _refuse_later
         self.guards: dict[str, anyio.CancelScope] = {}
@@ -178,8 +178,9 @@ class State:
         self._roots: dict[WorkspaceId, str] = {}
         self._trees: dict[WorkspaceId, Tree] = {}
         self._loading: dict[WorkspaceId, anyio.Lock] = {}
-        self._sessions: dict[SessionId, Session] = {}
-        self._turns: dict[SessionId, anyio.Lock] = {}
+        self._sessions = Remembered()
+        self._asked = LastAsked()
+        self._turns: WeakValueDictionary[SessionId, anyio.Lock] = WeakValueDictionary()
 
     @property
     def own_directories(self) -> tuple[str, ...]:
@@ -188,9 +189,10 @@ class State:
 
     @property
     def own_files(self) -> tuple[str, ...]:
-        """The files beside the socket, which daemon and clients make."""
+        """The files beside the socket, which daemon and clients make, and the directory of the grants' sockets."""
         socket = os.path.join(self.runtime_dir, os.path.basename(self.socket))
-        return (socket, f"{socket}.lock", f"{socket}.start", os.path.join(self.runtime_dir, "rewindd.log"))
+        beside = (os.path.join(self.runtime_dir, name) for name in ("rewindd.log", GRANTS_NAME))
+        return (socket, f"{socket}.lock", f"{socket}.start", *beside)
 
     # ---- sessions
 
@@ -206,7 +208,7 @@ class State:
             known = await self.bridge.transact(lambda db: sessions.find(db, session_id))
             if known is None:
                 raise UnknownSession(f"no session {given!r}; `rewindctl session list --all` names those there are", session=given)
-            known = self._sessions.setdefault(session_id, known)
+            known = self._sessions.get(session_id) or self.remember(known)
         return known
 
     def turn(self, session: SessionId) -> anyio.Lock:
@@ -221,40 +223,47 @@ class State:
                 await held.enter_async_context(self.turn(session))
             yield
 
-    def remember(self, session: Session) -> None:
-        """Takes over a session as it was just committed."""
-        self._sessions[session.id] = session
+    def remember(self, session: Session) -> Session:
+        """Takes over a session as it was just committed, and returns it."""
+        self._asked.note(self._sessions.get(session.id), session)
+        gone = self._sessions.put(session)
+        if gone is not None:
+            self.saved.pop(gone, None)
+            self._asked.forget(gone)
+        return session
 
     def stood(self, session: Session, head: Head, stats: Stats) -> Session:
         """Takes over where a session stands, as it was just committed, and returns it so."""
-        self.remember(replace(self._sessions.get(session.id, session), head=head, stats=stats))
-        return self._sessions[session.id]
+        return self.remember(replace(self._sessions.get(session.id) or session, head=head, stats=stats))
 
     def touch(self, session: Session) -> Session:
         """Notes that the session made a request now; written down with its next change."""
-        self.remember(replace(session, last_seen_at_ns=time_ns()))
-        return self._sessions[session.id]
+        return self.remember(replace(session, last_seen_at_ns=time_ns()))
 
     def is_active(self, session: SessionId) -> bool:
         """True while the session is open and made a request not long ago, or has a window open."""
         known = self._sessions.get(session)
         if known is None or known.closed_at_ns is not None:
             return False
-        return time_ns() - known.last_seen_at_ns < ACTIVE_NS or any(one.session == session for one in self.windows(known.workspace))
+        return self._asked.is_within(session, ACTIVE_NS) or any(one.session == session for one in self.windows(known.workspace))
 
     def active(self, workspace: WorkspaceId | None = None) -> list[Session]:
         """The active sessions, of one workspace or of all."""
-        return [s for s in self._sessions.values() if (workspace is None or s.workspace == workspace) and self.is_active(s.id)]
+        return [s for s in self._sessions if (workspace is None or s.workspace == workspace) and self.is_active(s.id)]
 
     def windows(self, workspace: WorkspaceId) -> list[Window]:
         """The windows that are open in a workspace."""
         tree = self._trees.get(workspace)
         return list(tree.windows.values()) if tree is not None else []
 
+    def named_in_files(self, digests: Iterable[bytes]) -> set[bytes]:
+        """Returns those of the contents that rows say are in a file; for a worker thread."""
+        return self.bridge.transact_here(lambda db: in_files(db, digests))
+
     async def load_sessions(self) -> None:
         """Reads the open sessions, the workspaces and the keys that were answered, at start: who is active decides whose a change is."""
         self.keys = Keys(await self.bridge.transact(answers.names))
-        for session in await self.bridge.transact(lambda db: sessions.of_workspace(db, None, closed=False)):
+        for session in await self.bridge.transact(sessions.opened):
             self.remember(session)
         for workspace in await self.bridge.transact(workspaces.all_of):
             self.moved(workspace)
@@ -274,13 +283,29 @@ class State:
         """Reads a workspace, its index in parts: nobody waits for all of it. Nothing writes to it meanwhile, for want of its tree."""
         tree = await self.bridge.transact(lambda db: _load(db, workspace, self.capture))
         after: RelPath | None = None
+        is_damaged = False
         while True:
-            read = partial(index.page, workspace=workspace, after=after, limit=PAGE_ENTRIES)
+            read = partial(index.sound, workspace=workspace, after=after, limit=PAGE_ENTRIES)
             page = await self.bridge.transact(read, bulk=True)
-            if not page:
-                return tree
-            tree.index.put(_as_known(tree.workspace, page))
-            after = page[-1].path
+            tree.index.put(_as_known(tree.workspace, page.entries))
+            is_damaged, after = is_damaged or page.is_damaged, page.last
+            if after is None:
+                break
+        if is_damaged:
+            # What is not in the index may have been there all the same: it is first seen, and no rewind removes it.
+            tree.index.put([replace(entry, covered=None) for entry in tree.index.values() if entry.covered is not None])
+        return tree
+
+    def unborn(self, workspace: Workspace) -> Tree:
+        """Returns a workspace that the store does not have yet, of which nothing is known; once it has, `tree` returns it."""
+        return Tree(
+            workspace=workspace,
+            index=Index(),
+            left_out=LeftOut(),
+            rulebook=RuleBook(workspace.root, self.capture),
+            claims={},
+            position=0,
+        )
 
     def moved(self, workspace: Workspace) -> None:
         """Takes over where a workspace is that is new, was found elsewhere, or lost its path to another, as it was just committed."""
@@ -298,6 +323,20 @@ class State:
             tree.watch.close()
             tree.watch = None
         tree.workspace = replace(workspace, baseline=known.baseline)
+
+    def forget(self, workspace: WorkspaceId) -> None:
+        """Lets go of a workspace that is not in the store any more, and of its sessions; under its lock."""
+        tree = self._trees.pop(workspace, None)
+        if tree is not None and tree.watch is not None:
+            tree.watch.close()
+            tree.watch = None
+        self._roots.pop(workspace, None)
+        self._loading.pop(workspace, None)
+        self.quota.over.pop(workspace, None)
+        for session in [known.id for known in self._sessions if known.workspace == workspace]:
+            self._sessions.drop(session)
+            self.saved.pop(session, None)
+            self._asked.forget(session)
 
     def known(self, session: SessionId) -> Session | None:
         """Returns a session where it is in memory: an open one, or one that was asked about."""
@@ -350,6 +389,7 @@ def _load(db: Connection, workspace: WorkspaceId, settings: CaptureSettings) -> 
         judge={ROOT} if found.baseline is Baseline.COMPLETE else set(),
         stakes=stakes,
         inboxes=inboxes(stakes, stake_rows.cursors(db, workspace), position),
+        granted=sessions.granted(db, workspace),
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from rewindd.errors import BadRequest, Busy, RewinddError, UnknownSession
 from rewindd.model.ids import SessionId
-from rewindd.model.log import Row
+from rewindd.model.log import OperationKind, Row
 from rewindd.model.notice import KIND_OF, Notice, NoticeKind
 from rewindd.model.operation import Operation
 from rewindd.model.session import Claim, Session
@@ -54,9 +54,18 @@ END_STAKES = 2_000
 
 def committed(tree: Tree, rows: Sequence[Row], operation: Operation | None = None) -> None:
     """Notes rows as they were just committed: `operation`'s, or what was observed. In memory only, and cheap for who has no stake."""
-    tree.stakes.put(tree.stakes.edited(rows, operation.session if operation is not None else None))
+    tree.stakes.put(stakes_given(tree, rows, operation))
     for row in rows if tree.stakes.sessions else ():
         _tell(tree, row, operation)
+
+
+def stakes_given(tree: Tree, rows: Sequence[Row], operation: Operation | None = None) -> list[Stake]:
+    """Returns the stakes that rows give, and that are not there yet. Who restored a path by its name has one in it.
+
+    A rewind gives none: where it is about the session's own work it has one, and a rewind of the whole workspace is about no path of it.
+    """
+    is_named = operation is not None and operation.kind is OperationKind.RESTORE
+    return tree.stakes.edited(rows, operation.session if operation is not None and is_named else None)
 
 
 def claims_taken(tree: Tree, ended: Sequence[Claim], by: SessionId, seq: int, at_ns: int) -> None:

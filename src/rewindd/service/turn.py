@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
-from time import time_ns
+from time import monotonic
 
 import msgspec
 from blake3 import blake3
 
-from rewindd.errors import BadRequest
+from rewindd.errors import BadRequest, Expired
+from rewindd.model.grant import Through
 from rewindd.model.ids import SessionId
 from rewindd.protocol import wire
 from rewindd.protocol.replies import Reply
 from rewindd.protocol.requests import Request
+from rewindd.service.clock import steady_ns
 from rewindd.store import answers
 from rewindd.store.database import Connection
 
@@ -33,18 +35,20 @@ class TurnsNeeded(Exception):
 class Turn:
     """A request and what goes with it. `report` takes progress; `scope` is the session that its key is unique in.
 
-    `held`: the sessions whose turn the request has; only these it may change.
+    `held`: the sessions whose turn the request has; only these it may change. `through`: the grant that it came through; None: the
+    daemon's own socket.
     """
 
     request: Request
     digest: bytes
     report: Callable[[wire.Progress], None]
     held: Set[SessionId] = frozenset()
+    through: Through | None = None
 
     @property
     def scope(self) -> str:
-        """The session that the request's key belongs to; "" for requests about none."""
-        return self.request.session or ""
+        """The session that the request's key belongs to; for requests about none "", or the grant, whose name no session can have."""
+        return self.request.session or ("" if self.through is None else f"grant:{self.through.grant}")
 
     def need(self, sessions: Iterable[SessionId]) -> None:
         """Raises TurnsNeeded unless the request has the turns of all these sessions. Called before anything is done."""
@@ -61,7 +65,7 @@ class Turn:
         """Encodes a reply and, in the caller's transaction, keeps it under the request's key. Returns it encoded."""
         encoded = wire.encode_reply(reply)
         if self.request.key is not None:
-            answers.put(db, self.scope, self.request.key, self.digest, encoded, time_ns())
+            answers.put(db, self.scope, self.request.key, self.digest, encoded, steady_ns())
         return encoded
 
     def kept(self, db: Connection) -> bytes | None:
@@ -91,3 +95,12 @@ def check_key(key: str | None) -> None:
     """Raises BadRequest for a key that is empty or over-long."""
     if key is not None and not 0 < len(key) <= MAX_KEY_CHARS:
         raise BadRequest(f"a key has 1 to {MAX_KEY_CHARS} characters")
+
+
+def check_deadline(request: Request) -> None:
+    """Raises Expired where nobody waits any more.
+
+    CLOCK_MONOTONIC is one clock for all processes of a boot outside time namespaces (clock_gettime(2)).
+    """
+    if request.deadline_ms is not None and request.deadline_ms < monotonic() * 1000:
+        raise Expired(f"{request.op}: its deadline had passed before it was looked at; nothing was done")

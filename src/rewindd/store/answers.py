@@ -33,6 +33,11 @@ def prune(db: Connection, before_ns: int, limit: int | None = None) -> int:
     return removed.rowcount
 
 
+def clear(db: Connection) -> int:
+    """Forgets all answers but those of operations that are under way; returns how many it were."""
+    return db.execute("DELETE FROM answers WHERE digest NOT IN (SELECT digest FROM answers WHERE answer = ?)", (pack(b""),)).rowcount
+
+
 def names(db: Connection) -> list[bytes]:
     """Returns the names of the answers that are kept."""
     return [found for (found,) in db.execute("SELECT name FROM answers")]

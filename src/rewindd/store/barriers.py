@@ -1,5 +1,6 @@
 """Barriers: a row for the point, and the checkpoints that name it (`checkpoints`), one for each session that was open then."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from rewindd.errors import StoreCorrupt
@@ -7,7 +8,7 @@ from rewindd.model.ids import BarrierId, WorkspaceId
 from rewindd.model.session import Barrier
 from rewindd.store import checkpoints
 from rewindd.store.codec import missing_of, missing_to_bytes
-from rewindd.store.records import Field, Records
+from rewindd.store.records import Field, Records, in_parts
 from rewindd.store.schema import Connection
 
 _TABLE = Records("barriers", ("number",), ("id", "workspace", "label", "seq", "created_at_ns", "incomplete", "members"))
@@ -41,6 +42,12 @@ def with_prefix(db: Connection, workspace: WorkspaceId, prefix: str, limit: int 
 def of_workspace(db: Connection, workspace: WorkspaceId, limit: int | None = None) -> list[Barrier]:
     """Returns the newest `limit` barriers of a workspace (None: all), in order of creation. Raises StoreCorrupt where one is not whole."""
     return _select(db, "WHERE workspace = ? ORDER BY number DESC LIMIT ?", (workspace, -1 if limit is None else limit))[::-1]
+
+
+def drop(db: Connection, ids: Iterable[BarrierId]) -> None:
+    """Forgets barriers; their checkpoints are the caller's."""
+    for part, marks in in_parts(sorted(set(ids))):
+        db.execute(f"DELETE FROM barriers WHERE id IN ({marks})", part)
 
 
 def _select(db: Connection, clause: str, parameters: tuple[Field, ...]) -> list[Barrier]:

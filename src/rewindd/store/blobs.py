@@ -7,6 +7,7 @@ large content when its last chunk is read. `Blobs` knows the directory and not t
 import contextlib
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from rewindd.store.packs import Pack
 from rewindd.store.records import in_parts
 from rewindd.store.schema import Connection
 from rewindd.store.seam import translated
+from rewindd.store.strays import Strays
+from rewindd.store.wanted import note
 
 #: Content of at most so many bytes is kept in the database, larger content in a file. Measured, half-compressible content, hash and
 #: commit included, ms in the database against a file: 64 KiB 0.7 to 1.6, 256 KiB 1.9 to 2.2, 512 KiB equal, 2 MiB 11.6 to 8.8; one
@@ -31,7 +34,8 @@ INLINE_BYTES = 256 << 10
 #: Bytes read, hashed and compressed at a time.
 CHUNK_BYTES = 1 << 20
 
-_RAW, _ZSTD, _FILE, _PACKED = 0, 1, 2, 3
+#: How a content is stored: as it is, as a frame, in a file, in a pack.
+RAW, ZSTD, FILE, PACKED = 0, 1, 2, 3
 #: A flipped bit in a row's header turns a blob into text or a number; the casts turn it back, for the digest to judge.
 _GET = "SELECT CAST(size AS INTEGER), CAST(encoding AS INTEGER), CAST(data AS BLOB) FROM blobs WHERE digest = ?"
 _NEW_PREFIX = ".new-"
@@ -60,6 +64,7 @@ class InFile:
 def missing(db: Connection, digests: Iterable[bytes]) -> set[bytes]:
     """Returns those of the digests whose content is not stored."""
     wanted = set(digests)
+    note(db, wanted)
     for part, marks in in_parts(list(wanted)):
         wanted.difference_update(digest for (digest,) in db.execute(f"SELECT digest FROM blobs WHERE digest IN ({marks})", part))
     return wanted
@@ -67,13 +72,16 @@ def missing(db: Connection, digests: Iterable[bytes]) -> set[bytes]:
 
 def put_inline(db: Connection, blobs: Iterable[tuple[bytes, int, int, bytes]]) -> None:
     """Stores small contents: digest, size in bytes, encoding and data, as `Blobs.inline` makes them. What is there already stays."""
-    added = db.executemany("INSERT OR IGNORE INTO blobs (digest, size, encoding, data) VALUES (?, ?, ?, ?)", blobs)
+    rows = list(blobs)
+    note(db, (digest for digest, *_ in rows))
+    added = db.executemany("INSERT OR IGNORE INTO blobs (digest, size, encoding, data) VALUES (?, ?, ?, ?)", rows)
     totals.add(db, "blobs", added.rowcount)
 
 
 def put_file(db: Connection, digest: bytes, size: int, stored_bytes: int | None = None) -> None:
     """Records content that `Blobs.stream_in` made durable: `size` in bytes, and what its file takes (`Blobs.stored_bytes`)."""
-    added = db.execute("INSERT OR IGNORE INTO blobs (digest, size, encoding) VALUES (?, ?, ?)", (digest, size, _FILE))
+    note(db, [digest])
+    added = db.execute("INSERT OR IGNORE INTO blobs (digest, size, encoding) VALUES (?, ?, ?)", (digest, size, FILE))
     totals.add(db, "blobs", added.rowcount)
     totals.add(db, "blob_file_bytes", added.rowcount * (size if stored_bytes is None else stored_bytes))
 
@@ -81,7 +89,7 @@ def put_file(db: Connection, digest: bytes, size: int, stored_bytes: int | None 
 def put_pack(db: Connection, pack: Pack) -> None:
     """Stores small contents that were packed together. What is there already stays where it is."""
     if missing(db, (digest for digest, _ in pack.members)):
-        put_inline(db, ((digest, size, _PACKED, place) for digest, size, place in packs.put(db, pack)))
+        put_inline(db, ((digest, size, PACKED, place) for digest, size, place in packs.put(db, pack)))
 
 
 def get(db: Connection, digest: bytes) -> bytes | InFile:
@@ -104,12 +112,10 @@ def _get(db: Connection, digest: bytes, unpacked: dict[int, bytes]) -> bytes | I
     if found is None:
         raise _corrupt(digest, "missing")
     size, encoding, data = found
-    if encoding == _FILE:
+    if encoding == FILE:
         return InFile(digest=digest, size=size)
     try:
-        content = (
-            _from_pack(db, digest, size, data, unpacked) if encoding == _PACKED else inflated(data, size) if encoding == _ZSTD else data
-        )
+        content = _from_pack(db, digest, size, data, unpacked) if encoding == PACKED else inflated(data, size) if encoding == ZSTD else data
         right = len(content) == size and blake3(content).digest() == digest
     except (ZstdError, EOFError, TypeError, ValueError, OverflowError) as exc:
         # Also a NULL, and a size that no buffer can have.
@@ -128,6 +134,15 @@ def _from_pack(db: Connection, digest: bytes, size: int, place: bytes, unpacked:
             raise _corrupt(digest, "its pack is missing")
         unpacked[number] = contents
     return contents[offset : offset + size]
+
+
+def in_files(db: Connection, digests: Iterable[bytes]) -> set[bytes]:
+    """Returns those of the digests whose content is in a file, as the rows say."""
+    found: set[bytes] = set()
+    for part, marks in in_parts(list(digests)):
+        query = f"SELECT digest FROM blobs WHERE digest IN ({marks}) AND encoding = {FILE}"
+        found.update(digest for (digest,) in db.execute(query, part))
+    return found
 
 
 def size_of(db: Connection, digest: bytes) -> int | None:
@@ -150,7 +165,11 @@ class Blobs:
     def __init__(self, directory: str) -> None:
         """Takes the store's directory, and makes `blobs` in it. Raises StoreIO, StoreFull."""
         self._directory = Path(directory) / "blobs"
+        self.strays = Strays(Path(directory), self._path)
+        self._naming = threading.Lock()
+        self._named: set[bytes] | None = None
         try:
+            faults.effect("store.blob.mkdir")
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_directory(self._directory.parent)
         except OSError as exc:
@@ -164,7 +183,7 @@ class Blobs:
     def inline(self, content: bytes, digest: bytes | None = None) -> InlineBlob:
         """Returns small content ready for `put_inline`, its digest computed where the caller has none. For a worker thread."""
         data = self.compress(content)
-        return InlineBlob(digest or blake3(content).digest(), len(content), _ZSTD if len(data) < len(content) else _RAW, data)
+        return InlineBlob(digest or blake3(content).digest(), len(content), ZSTD if len(data) < len(content) else RAW, data)
 
     def stream_in(self, read: Callable[[int], bytes]) -> tuple[bytes, int]:
         """Stores large content in constant memory; returns its digest and size in bytes. Durable on return. Blocks.
@@ -176,12 +195,14 @@ class Blobs:
             StoreIO: writing failed otherwise.
         """
         new = self._directory / f"{_NEW_PREFIX}{secrets.token_hex(8)}"
+        self.strays.expect()
         try:
             with _writing(new) as file:
                 digest, size = _copy_in(read, file, new)
             self._publish(new, digest)
         except BaseException:
             with contextlib.suppress(OSError):
+                faults.effect("store.blob.unlink")
                 new.unlink()
             raise
         return digest, size
@@ -216,10 +237,34 @@ class Blobs:
         if left or hasher.digest() != digest:
             raise _corrupt(digest, "not what was stored")
 
+    def note_named(self, *, on: bool) -> None:
+        """Begins or ends to note which files are given a name: `remove` spares those."""
+        with self._naming:
+            self._named = set() if on else None
+
+    def remove(self, digests: Iterable[bytes]) -> None:
+        """Removes the files of contents that no row names any more, but for those that were given a name since `note_named`.
+
+        What is left where that fails is removed at the daemon's end, or by its next start. Blocks. Raises StoreIO.
+        """
+        listed = list(digests)
+        self.strays.fresh.update(listed)
+        for digest in listed:
+            with self._naming:
+                if self._named is None or digest in self._named:
+                    continue
+                try:
+                    faults.effect("store.blob.unlink")
+                    self._path(digest).unlink(missing_ok=True)
+                except OSError as exc:
+                    raise translated(exc, f"removing blob {digest.hex()}") from exc
+                self.strays.fresh.discard(digest)
+
     def sweep(self) -> None:
         """Removes what an earlier life left half written; only while nothing is streamed in. Raises StoreIO."""
         try:
             for left in self._directory.glob(f"{_NEW_PREFIX}*"):
+                faults.effect("store.blob.unlink")
                 left.unlink()
         except OSError as exc:
             raise translated(exc, f"sweeping {self._directory}") from exc
@@ -232,9 +277,14 @@ class Blobs:
         """Gives durable content its name, durably. What has the name already has the same content."""
         path = self._path(digest)
         try:
+            faults.effect("store.blob.mkdir")
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            faults.effect("store.blob.rename")
-            new.replace(path)
+            with self._naming:
+                if self._named is not None:
+                    self._named.add(digest)
+                faults.effect("store.blob.rename")
+                new.replace(path)
+            self.strays.fresh.add(digest)
             sync_directory(path.parent)
             sync_directory(self._directory)
         except OSError as exc:
@@ -255,6 +305,7 @@ class Blobs:
 @contextlib.contextmanager
 def _writing(new: Path) -> Iterator[BinaryIO]:
     try:
+        faults.effect("store.blob.create")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise translated(exc, f"writing {new}") from exc
@@ -272,6 +323,7 @@ def _copy_in(read: Callable[[int], bytes], file: BinaryIO, new: Path) -> tuple[b
         _write(file, compressor.compress(chunk), new)
     _write(file, compressor.flush(), new)
     try:
+        faults.effect("store.blob.write")
         os.pwrite(file.fileno(), _header(size), 0)
         faults.effect("store.blob.sync")
         os.fsync(file.fileno())

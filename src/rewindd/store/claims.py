@@ -15,8 +15,8 @@ _NO_BRACKET = ""
 
 
 def load(db: Connection, workspace: WorkspaceId) -> list[Claim]:
-    """Returns all claims of a workspace, oldest first."""
-    return _TABLE.select(db, _claim, "WHERE workspace = ? ORDER BY at_ns, path", (number_of(db, workspace),))
+    """Returns all claims of a workspace, oldest first; one that is damaged has ended."""
+    return _TABLE.sound(db, _claim, "WHERE workspace = ? ORDER BY at_ns, path", (number_of(db, workspace),))
 
 
 def put(db: Connection, workspace: WorkspaceId, claims: Iterable[Claim]) -> None:

@@ -12,7 +12,7 @@ from rewindd.model.conversation import Event, EventKind, Stats, ToolCallRecord
 from rewindd.model.ids import CheckpointId, EventId, SessionId
 from rewindd.model.log import Owner, Signature
 from rewindd.model.session import Head, Missing
-from rewindd.model.versions import ABSENT, UNKNOWN, Absent, Unknown, Version
+from rewindd.model.versions import ABSENT, DIGEST_BYTES, UNKNOWN, Absent, Unknown, Version
 from rewindd.paths import LinkTarget, RelPath, encode_path
 from rewindd.store.compression import pack, unpack
 
@@ -36,6 +36,8 @@ _switched = msgspec.msgpack.Decoder(tuple[tuple[int, ...], tuple[int, ...]])
 _calls = msgspec.msgpack.Decoder(tuple[str, str, str, bool])
 
 _NOBODY = _encoder.encode(())
+#: What a file's version begins with: an array of four, "f", a bin of 32 bytes.
+_FILE = b"\x94\xa1f\xc4\x20"
 _UNKNOWN, _ABSENT = _encoder.encode(UNKNOWN), _encoder.encode(ABSENT)
 
 
@@ -59,6 +61,11 @@ def version_to_bytes(version: Version) -> bytes:
 def version_of(stored: bytes) -> Version:
     """Returns the version of a column."""
     return _versions.decode(stored)
+
+
+def digest_in(stored: bytes) -> bytes | None:
+    """Returns the digest that a version's column names, None where it is no file's. Looks at the bytes: whole logs are asked."""
+    return stored[5 : 5 + DIGEST_BYTES] if stored.startswith(_FILE) else None
 
 
 def owner_to_bytes(owner: Owner) -> bytes:

@@ -6,9 +6,11 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from rewindd.errors import StoreCorrupt, StoreIO
+from rewindd.errors import StoreCorrupt, StoreNewer
+from rewindd.faults import effect
 from rewindd.store.schema import MIGRATIONS, Connection, Migration
 from rewindd.store.seam import translated
+from rewindd.store.wanted import Noting
 
 __all__ = ["APPLICATION_ID", "Connection", "open_database"]
 
@@ -29,6 +31,8 @@ _SETTINGS = (
     # What is answered as saved survives the loss of power: the log is synced at each commit.
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
+    # What is deleted from a page that is written anyway is zeroed there (pragma.html#pragma_secure_delete): `forget` counts on it.
+    "PRAGMA secure_delete = FAST",
     "PRAGMA temp_store = MEMORY",
     f"PRAGMA cache_size = {CACHE_KIB}",
     f"PRAGMA journal_size_limit = {LOG_BYTES}",
@@ -41,14 +45,15 @@ def open_database(directory: str) -> Connection:
     A database of an older version is copied to `store.db.v<N>` first, then brought to this one in a single transaction.
 
     Raises:
-        StoreIO: it cannot be opened, another process has it open, or a newer rewindd wrote it.
+        StoreIO: it cannot be opened, or another process has it open.
+        StoreNewer: a newer rewindd wrote it.
         StoreCorrupt: the file is no database, or not ours.
         StoreFull: there is no room for a new database, or for the copy.
     """
     path = Path(directory) / FILE_NAME
     try:
         _make(path)
-        db = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        db = sqlite3.connect(path, isolation_level=None, cached_statements=256, factory=Noting)
     except (OSError, sqlite3.Error) as exc:
         raise translated(exc, f"opening {path}") from exc
     try:
@@ -65,18 +70,23 @@ def open_database(directory: str) -> Connection:
 def _make(path: Path) -> None:
     directory = path.parent
     if not directory.exists():
+        effect("store.open.mkdir")
         directory.mkdir(mode=0o700, parents=True)
         sync_directory(directory.parent)
     if directory.stat().st_mode & 0o077:
+        effect("store.open.chmod")
         directory.chmod(0o700)
     # SQLite gives its log the mode of the database.
+    effect("store.open.create")
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     if path.stat().st_mode & 0o077:
+        effect("store.open.chmod")
         path.chmod(0o600)
     sync_directory(directory)
 
 
 def _set_up(db: Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    effect("store.open")
     # One connection: the log's index stays in our memory, and no other process can reset the log below us.
     db.execute("PRAGMA locking_mode = EXCLUSIVE")
     version = _check(db, path, len(migrations))
@@ -94,7 +104,7 @@ def _check(db: Connection, path: Path, ours: int) -> int:
     if application != APPLICATION_ID and (application, version, tables) != (0, 0, 0):
         raise StoreCorrupt(f"{path} is not a database of rewindd (application id {application:#x}); move it away or use another --data-dir")
     if version > ours:
-        raise StoreIO(
+        raise StoreNewer(
             f"{path} has version {version}, written by a newer rewindd; this one knows version {ours}: "
             f"start the newer one, or use another --data-dir (an old copy may be beside it as {FILE_NAME}.v{ours})"
         )
@@ -109,6 +119,7 @@ def _migrate(db: Connection, path: Path, version: int, migrations: Sequence[Migr
         migration(db)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {len(migrations)}")
+    effect("store.commit")
     db.execute("COMMIT")
 
 
@@ -116,10 +127,14 @@ def _keep_copy(db: Connection, path: Path, version: int) -> None:
     """Leaves a copy that the old version opens; it is whole once it has its name."""
     copy = path.with_name(f"{path.name}.v{version}")
     unfinished = path.with_name(f"{copy.name}.new")
+    effect("store.copy.unlink")
     unfinished.unlink(missing_ok=True)
+    effect("store.copy.create")
     os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as target:
+        effect("store.copy.write")
         db.backup(target)
+    effect("store.copy.rename")
     unfinished.replace(copy)
     sync_directory(path.parent)
 
@@ -128,6 +143,7 @@ def sync_directory(directory: Path) -> None:
     """Makes the names in `directory` durable. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        effect("store.directory.sync")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -133,6 +133,49 @@ def position_at(db: Connection, workspace: WorkspaceId, at_ns: int) -> int:
     return found[0] if found else 0
 
 
+def put(db: Connection, workspace: WorkspaceId, rows: Sequence[Row]) -> None:
+    """Rewrites rows that are there, for those that stand for several now. Raises UnknownWorkspace."""
+    number = number_of(db, workspace)
+    _EDITS.put(db, (_fields(number, row) for row in rows))
+
+
+def drop(db: Connection, workspace: WorkspaceId, seqs: Iterable[int]) -> int:
+    """Forgets the rows at these positions, with their toggles; returns how many rows there were. Raises UnknownWorkspace."""
+    number, gone = number_of(db, workspace), 0
+    for part, marks in in_parts(sorted(set(seqs))):
+        gone += db.execute(f"DELETE FROM edits WHERE workspace = ? AND seq IN ({marks})", (number, *part)).rowcount
+        db.execute(f"DELETE FROM toggles WHERE workspace = ? AND row IN ({marks})", (number, *part))
+    totals.add(db, "rows", -gone)
+    return gone
+
+
+def seqs_of(db: Connection, workspace: WorkspaceId, path: RelPath, limit: int) -> list[int]:
+    """Returns the positions of the oldest `limit` rows of a path."""
+    clause = "SELECT seq FROM edits WHERE workspace = ? AND path = ? ORDER BY seq LIMIT ?"
+    return [seq for (seq,) in db.execute(clause, (number_of(db, workspace), path_to_bytes(path), limit))]
+
+
+def switched_until(db: Connection, workspace: WorkspaceId, seq: int, after: int, limit: int) -> list[int]:
+    """Returns the first `limit` rows after `after` and up to `seq` that an operation ever switched, in order."""
+    clause = "SELECT DISTINCT row FROM toggles WHERE workspace = ? AND row > ? AND row <= ? ORDER BY row LIMIT ?"
+    return [row for (row,) in db.execute(clause, (number_of(db, workspace), after, seq, limit))]
+
+
+def page(db: Connection, workspace: WorkspaceId, after: int, until: int, limit: int) -> list[Row]:
+    """Returns the first `limit` rows after position `after` and up to `until`, in order."""
+    clause = "WHERE workspace = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+    return _EDITS.select(db, _row, clause, (number_of(db, workspace), after, until, limit))
+
+
+def toggles_of_rows(db: Connection, workspace: WorkspaceId, seqs: Iterable[int]) -> list[Toggle]:
+    """Returns every toggle of these rows."""
+    number = number_of(db, workspace)
+    found: list[Toggle] = []
+    for part, marks in in_parts(set(seqs)):
+        found += _TOGGLES.select(db, _toggle, f"WHERE workspace = ? AND row IN ({marks})", (number, *part))
+    return found
+
+
 def add_toggles(db: Connection, workspace: WorkspaceId, operation: OperationId, toggles: Sequence[Toggle]) -> None:
     """Records which rows the operation switched off and on."""
     number = number_of(db, workspace)

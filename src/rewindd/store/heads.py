@@ -20,14 +20,25 @@ def at(db: Connection, workspace: WorkspaceId, position: int) -> GitHead | None:
 
 
 def last(db: Connection, workspace: WorkspaceId) -> GitHead | None:
-    """Returns what HEAD was when it was last looked at; None where it never was."""
-    return _TABLE.find(db, _head, "WHERE workspace = ? ORDER BY seq DESC", (number_of(db, workspace),))
+    """Returns what HEAD was when it was last looked at; None where it never was. One that is damaged says nothing of HEAD."""
+    number = number_of(db, workspace)
+    found = _TABLE.sound(db, _head, "WHERE workspace = ? ORDER BY seq DESC LIMIT 1", (number,))
+    if found:
+        return found[0]
+    return GitHead(None) if db.execute("SELECT 1 FROM heads WHERE workspace = ? LIMIT 1", (number,)).fetchone() else None
 
 
 def position_at(db: Connection, workspace: WorkspaceId, at_ns: int) -> int:
     """Returns the position of the last move that is not newer than the time; 0 if there is none."""
     clause = "WHERE workspace = ? AND at_ns <= ? ORDER BY seq DESC"
     return _TABLE.find(db, _seq, clause, (number_of(db, workspace), at_ns)) or 0
+
+
+def cut(db: Connection, workspace: WorkspaceId, position: int) -> int:
+    """Forgets what HEAD was before the last move up to a position; returns how many rows went."""
+    number = number_of(db, workspace)
+    last = "SELECT max(seq) FROM heads WHERE workspace = ? AND seq <= ?"
+    return db.execute(f"DELETE FROM heads WHERE workspace = ? AND seq < ({last})", (number, number, position)).rowcount
 
 
 def _head(workspace: int, seq: int, head: str | None, at_ns: int) -> GitHead:

@@ -86,14 +86,48 @@ def settle(db: Connection, operation: Operation) -> None:
 
 
 def unfinished(db: Connection) -> list[Operation]:
-    """Returns the operations that are applying, rolling back or applied, in the order in which they began."""
-    return _TABLE.select(db, _operation, "WHERE status IN ('applying', 'rolling-back', 'applied') ORDER BY number")
+    """Returns the operations that are applying, rolling back or applied, in the order in which they began.
+
+    One that is not as it was written is left out: nobody can say what it was about, and everything else must go on.
+    """
+    return _TABLE.sound(db, _operation, "WHERE status IN ('applying', 'rolling-back', 'applied') ORDER BY number")
 
 
 def of_session(db: Connection, session: SessionId) -> list[Operation]:
     """Returns the session's operations, and those of others that are about it too, by their position in the log."""
     clause = "WHERE session = :session OR id IN (SELECT operation FROM operation_heads WHERE session = :session) ORDER BY at, number"
     return _TABLE.select(db, _operation, clause, {"session": session})
+
+
+def newest(db: Connection, session: SessionId, limit: int) -> list[Operation]:
+    """Returns the session's newest `limit` operations, oldest of them first."""
+    found = _TABLE.select(db, _operation, "WHERE session = ? ORDER BY at DESC, number DESC LIMIT ?", (session, limit))
+    return found[::-1]
+
+
+def over(db: Connection, session: SessionId, limit: int) -> list[Operation]:
+    """Returns the session's oldest `limit` operations that are over, whatever came of them, oldest first."""
+    clause = "WHERE session = ? AND status IN ('done', 'rolled-back') ORDER BY at, number LIMIT ?"
+    return _TABLE.select(db, _operation, clause, (session, limit))
+
+
+def is_named(db: Connection, workspace: WorkspaceId, operation: Operation) -> bool:
+    """Returns whether a row or a toggle is still an operation's: its effect rows come right after its position."""
+    if db.execute("SELECT EXISTS (SELECT 1 FROM toggles WHERE operation = ?)", (operation.id,)).fetchone() != (0,):
+        return True
+    number = "SELECT number FROM workspaces WHERE id = ?"
+    clause = f"SELECT operation FROM edits WHERE workspace = ({number}) AND seq > ? ORDER BY seq LIMIT 1"
+    return bool(db.execute(clause, (workspace, operation.at)).fetchone() == (operation.id,))
+
+
+def drop(db: Connection, ids: Iterable[OperationId]) -> int:
+    """Forgets operations that are over; returns how many there were."""
+    gone = 0
+    for part, marks in in_parts(ids):
+        db.execute(f"DELETE FROM operation_heads WHERE operation IN ({marks})", part)
+        db.execute(f"DELETE FROM steps WHERE operation IN ({marks})", part)
+        gone += db.execute(f"DELETE FROM operations WHERE id IN ({marks})", part).rowcount
+    return gone
 
 
 def drop_steps(db: Connection, id: OperationId) -> None:  # noqa: A002

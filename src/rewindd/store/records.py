@@ -4,11 +4,13 @@ SQLite does not notice a flipped bit in a row's values (`integrity_check` passes
 done to people's files.
 """
 
+import logging
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import msgspec
 
@@ -23,13 +25,21 @@ Field = int | str | bytes | None
 _PART = 500
 
 _encoder = msgspec.msgpack.Encoder()
+_log = logging.getLogger(__name__)
 
 
 class Records:
-    """One table: how its rows are put, found, and checked. `key` and `values` are its columns, the checksum left out."""
+    """One table: how its rows are put, found, and checked. `key` and `values` are its columns, the checksum left out.
+
+    `columns`: those that are under the checksum, in its order.
+    """
+
+    #: Every table that is known by now, by its name: for who looks at all of them.
+    known: ClassVar[dict[str, "Records"]] = {}
 
     def __init__(self, table: str, key: tuple[str, ...], values: tuple[str, ...]) -> None:
-        columns = (*key, *values)
+        self.columns = columns = (*key, *values)
+        self.known[table] = self
         self._table = table
         self._key = key
         self._select = f"SELECT {', '.join(columns)}, checksum FROM {table} "
@@ -62,6 +72,31 @@ class Records:
             raise StoreCorrupt(f"{self._table}: a row's text is not as it was written; keep a copy of store.db", table=self._table) from exc
         return [read(*self._checked(row)) for row in rows]
 
+    def sound(
+        self, db: Connection, read: Callable[..., T], clause: str, parameters: tuple[Field, ...] | Mapping[str, Field] = ()
+    ) -> list[T]:
+        """Returns `select` without the rows that are not as they were written, which the log names.
+
+        For what is read as a whole, where one row must not keep all others from being used; not where a row that is not
+        there says something by that.
+        """
+        found: list[T] = []
+        for row in self.unchecked(db, clause, parameters):
+            if is_sound(row):
+                found.append(read(*row[:-1]))
+            else:
+                self.tell(row)
+        return found
+
+    def unchecked(self, db: Connection, clause: str, parameters: tuple[Field, ...] | Mapping[str, Field] = ()) -> list[tuple[Field, ...]]:
+        """Returns the rows that `clause` names as they are, their checksums last, for the caller to look at (`is_sound`)."""
+        with decoding_all(db):
+            return db.execute(self._select + clause, parameters).fetchall()
+
+    def tell(self, row: tuple[Field, ...]) -> None:
+        """Has the log name a damaged row that is left out."""
+        _log.error("%s, row %s: not as it was written, and left out; `rewindctl verify` tells more", self._table, self.name_of(row))
+
     def find(
         self, db: Connection, read: Callable[..., T], clause: str, parameters: tuple[Field, ...] | Mapping[str, Field] = ()
     ) -> T | None:
@@ -72,9 +107,35 @@ class Records:
     def _checked(self, row: tuple[Field, ...]) -> tuple[Field, ...]:
         fields = row[:-1]
         if checksum(fields) != row[-1]:
-            key = ", ".join(f"{name} {_readable(value)}" for name, value in zip(self._key, fields, strict=False))
+            key = self.name_of(row)
             raise StoreCorrupt(f"{self._table}, row {key}: not as it was written; keep a copy of store.db", table=self._table, row=key)
         return fields
+
+    def name_of(self, row: tuple[object, ...]) -> str:
+        """Returns what names a row, given with its columns in order, to a person: its key."""
+        return ", ".join(f"{name} {_readable(value)}" for name, value in zip(self._key, row, strict=False))
+
+
+def is_sound(row: tuple[Field, ...]) -> bool:
+    """Returns whether a row, its checksum last, is as it was written."""
+    try:
+        return checksum(row[:-1]) == row[-1]
+    except UnicodeEncodeError:  # a text that is no UTF-8 any more, as `decoding_all` gives it
+        return False
+
+
+@contextmanager
+def decoding_all(db: Connection) -> Iterator[None]:
+    """In the block a text that is no UTF-8 is no error, which would cost all rows beside it, but has lone surrogates."""
+    db.text_factory = _decoded
+    try:
+        yield
+    finally:
+        db.text_factory = str
+
+
+def _decoded(stored: bytes) -> str:
+    return stored.decode("utf-8", "surrogateescape")
 
 
 def checksum(fields: tuple[Field, ...]) -> int:
@@ -89,5 +150,7 @@ def in_parts(values: Iterable[Field]) -> Iterator[tuple[tuple[Field, ...], str]]
         yield part, ",".join("?" * len(part))
 
 
-def _readable(value: Field) -> str:
-    return ascii(value.decode("utf-8", "backslashreplace")) if isinstance(value, bytes) else str(value)
+def _readable(value: object) -> str:
+    if isinstance(value, bytes):
+        return ascii(value.decode("utf-8", "backslashreplace"))
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else str(value)

@@ -16,11 +16,17 @@ _TABLES = (
         replaced INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
     """CREATE TABLE sessions (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL REFERENCES workspaces (id),
-        agent TEXT NOT NULL, parent TEXT, origin TEXT, capture TEXT NOT NULL, attribution TEXT NOT NULL, imported INTEGER NOT NULL,
-        start_seq INTEGER NOT NULL, opened_at_ns INTEGER NOT NULL, last_seen_at_ns INTEGER NOT NULL, closed_at_ns INTEGER,
-        head BLOB NOT NULL, stats BLOB NOT NULL, checksum INTEGER NOT NULL)""",
+        agent TEXT NOT NULL, parent TEXT, origin TEXT, granted TEXT, capture TEXT NOT NULL, attribution TEXT NOT NULL,
+        imported INTEGER NOT NULL, start_seq INTEGER NOT NULL, opened_at_ns INTEGER NOT NULL, last_seen_at_ns INTEGER NOT NULL,
+        closed_at_ns INTEGER, head BLOB NOT NULL, stats BLOB NOT NULL, checksum INTEGER NOT NULL)""",
     "CREATE INDEX sessions_of_workspace ON sessions (workspace)",
     "CREATE INDEX sessions_open ON sessions (workspace) WHERE closed_at_ns IS NULL",
+    "CREATE INDEX sessions_of_grant ON sessions (granted) WHERE granted IS NOT NULL",
+    # `inside` is a path; `ops` are words, with spaces between. A grant that has ended stays: its sessions name it.
+    """CREATE TABLE grants (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL REFERENCES workspaces (id), ops TEXT NOT NULL,
+        inside BLOB NOT NULL, quota_bytes INTEGER NOT NULL, created_at_ns INTEGER NOT NULL, ends_at_ns INTEGER NOT NULL,
+        revoked_at_ns INTEGER, used_bytes INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
     """CREATE TABLE edits (
         workspace INTEGER NOT NULL REFERENCES workspaces (number), seq INTEGER NOT NULL, path BLOB NOT NULL,
         before BLOB NOT NULL, after BLOB NOT NULL, owner BLOB NOT NULL, source TEXT NOT NULL, operation TEXT,
@@ -33,6 +39,10 @@ _TABLES = (
         PRIMARY KEY (workspace, row, at)) WITHOUT ROWID""",
     "CREATE INDEX toggles_at ON toggles (workspace, at)",
     "CREATE INDEX toggles_of_operation ON toggles (operation)",
+    # Stretches of the log of which no position can be asked for any more. `swept`: its rows were cut or joined.
+    """CREATE TABLE stretches (
+        workspace INTEGER NOT NULL REFERENCES workspaces (number), first INTEGER NOT NULL, last INTEGER NOT NULL,
+        swept INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (workspace, first)) WITHOUT ROWID""",
     """CREATE TABLE heads (
         workspace INTEGER NOT NULL REFERENCES workspaces (number), seq INTEGER NOT NULL, head TEXT, at_ns INTEGER NOT NULL,
         checksum INTEGER NOT NULL, PRIMARY KEY (workspace, seq)) WITHOUT ROWID""",
@@ -101,6 +111,8 @@ _TABLES = (
     """CREATE TABLE blobs (
         number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, encoding INTEGER NOT NULL, data BLOB)""",
     "CREATE TABLE packs (number INTEGER PRIMARY KEY, size INTEGER NOT NULL, data BLOB NOT NULL)",
+    # What the daemon does from time to time, and how far it is with it.
+    "CREATE TABLE upkeep (name TEXT PRIMARY KEY, value BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     "INSERT INTO totals VALUES ('blobs', 0), ('blob_file_bytes', 0), ('rows', 0), ('checkpoints', 0)",
 )

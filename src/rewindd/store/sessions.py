@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from rewindd.errors import UnknownSession
 from rewindd.model.conversation import Stats
-from rewindd.model.ids import CheckpointId, SessionId, WorkspaceId
+from rewindd.model.ids import CheckpointId, GrantId, SessionId, WorkspaceId
 from rewindd.model.session import Attribution, Capture, Head, Session
 from rewindd.store.codec import head_of, head_to_bytes, stats_of, stats_to_bytes
 from rewindd.store.records import Field, Records
@@ -14,7 +14,7 @@ _TABLE = Records(
     "sessions",
     ("number",),
     (
-        *("id", "workspace", "agent", "parent", "origin", "capture", "attribution", "imported"),
+        *("id", "workspace", "agent", "parent", "origin", "granted", "capture", "attribution", "imported"),
         *("start_seq", "opened_at_ns", "last_seen_at_ns", "closed_at_ns", "head", "stats"),
     ),
 )
@@ -38,9 +38,19 @@ def of_workspace(db: Connection, workspace: WorkspaceId | None, *, closed: bool)
     return _TABLE.select(db, _session, f"{clause}ORDER BY number", (workspace,) if workspace is not None else ())
 
 
+def opened(db: Connection) -> list[Session]:
+    """Returns all open sessions, oldest first; not one whose row is damaged, which must not keep others away."""
+    return _TABLE.sound(db, _session, "WHERE closed_at_ns IS NULL ORDER BY number")
+
+
 def stand(db: Connection, id: SessionId, head: Head, stats: Stats) -> None:  # noqa: A002
     """Says where the session stands now. Raises UnknownSession."""
     _rewrite(db, replace(_one(db, id), head=head, stats=stats))
+
+
+def restart(db: Connection, id: SessionId, start_seq: int, closed_at_ns: int) -> None:  # noqa: A002
+    """Says that the session, which is closed, has nothing before this position. Raises UnknownSession."""
+    _rewrite(db, replace(_one(db, id), start_seq=start_seq, closed_at_ns=closed_at_ns))
 
 
 def seen(db: Connection, id: SessionId, at_ns: int) -> None:  # noqa: A002
@@ -61,6 +71,17 @@ def reopen(db: Connection, session: Session) -> Session:
     again = replace(_one(db, session.id), closed_at_ns=None, capture=session.capture, attribution=session.attribution)
     _rewrite(db, again)
     return again
+
+
+def of_grant(db: Connection, grant: GrantId) -> list[Session]:
+    """Returns the sessions that were opened through a grant, open and closed ones, oldest first."""
+    return _TABLE.select(db, _session, "WHERE granted = ? ORDER BY number", (grant,))
+
+
+def granted(db: Connection, workspace: WorkspaceId) -> dict[SessionId, GrantId]:
+    """Returns the sessions of a workspace that were opened through grants, and through which."""
+    clause = "SELECT id, granted FROM sessions WHERE granted IS NOT NULL AND workspace = ?"
+    return {SessionId(id_): GrantId(grant) for id_, grant in db.execute(clause, (workspace,))}
 
 
 def count_open(db: Connection) -> int:
@@ -95,9 +116,10 @@ def _rewrite(db: Connection, session: Session) -> None:
 
 def _row(number: int, session: Session) -> tuple[Field, ...]:
     s = session
-    named: tuple[Field, ...] = (s.id, s.workspace, s.agent, s.parent, s.origin, s.capture.value, s.attribution.value, int(s.imported))
+    named: tuple[Field, ...] = (s.id, s.workspace, s.agent, s.parent, s.origin, s.grant)
+    kinds: tuple[Field, ...] = (s.capture.value, s.attribution.value, int(s.imported))
     times: tuple[Field, ...] = (s.start_seq, s.opened_at_ns, s.last_seen_at_ns, s.closed_at_ns)
-    return (number, *named, *times, head_to_bytes(s.head), stats_to_bytes(s.stats))
+    return (number, *named, *kinds, *times, head_to_bytes(s.head), stats_to_bytes(s.stats))
 
 
 def _session(
@@ -107,6 +129,7 @@ def _session(
     agent: str,
     parent: str | None,
     origin: str | None,
+    granted: str | None,
     capture: str,
     attribution: str,
     imported: int,
@@ -123,6 +146,7 @@ def _session(
         agent=agent,
         parent=SessionId(parent) if parent is not None else None,
         origin=CheckpointId(origin) if origin is not None else None,
+        grant=GrantId(granted) if granted is not None else None,
         capture=Capture(capture),
         attribution=Attribution(attribution),
         imported=bool(imported),

@@ -15,13 +15,15 @@ _CURSORS = Records("cursors", ("workspace", "session"), ("seq",))
 
 
 def load(db: Connection, workspace: WorkspaceId) -> list[Stake]:
-    """Returns all stakes of a workspace."""
+    """Returns all stakes of a workspace; not those that are damaged, or of a session that is."""
     ids = sessions.ids_of(db, workspace)
 
-    def stake(workspace: int, session: int, path: bytes, since: int, deep: int) -> Stake:
-        return Stake(path=path_of(path), session=ids[session], since=since, deep=bool(deep))
+    def stake(workspace: int, session: int, path: bytes, since: int, deep: int) -> Stake | None:
+        whose = ids.get(session)
+        return Stake(path=path_of(path), session=whose, since=since, deep=bool(deep)) if whose is not None else None
 
-    return _STAKES.select(db, stake, "WHERE workspace = ?", (number_of(db, workspace),))
+    found = _STAKES.sound(db, stake, "WHERE workspace = ?", (number_of(db, workspace),))
+    return [one for one in found if one is not None]
 
 
 def put(db: Connection, workspace: WorkspaceId, stakes: Iterable[Stake]) -> None:
@@ -38,10 +40,11 @@ def cursors(db: Connection, workspace: WorkspaceId) -> dict[SessionId, int]:
     """Returns how far each session took note, for those that ever did."""
     ids = sessions.ids_of(db, workspace)
 
-    def cursor(workspace: int, session: int, seq: int) -> tuple[SessionId, int]:
-        return ids[session], seq
+    def cursor(workspace: int, session: int, seq: int) -> tuple[SessionId | None, int]:
+        return ids.get(session), seq
 
-    return dict(_CURSORS.select(db, cursor, "WHERE workspace = ?", (number_of(db, workspace),)))
+    found = _CURSORS.sound(db, cursor, "WHERE workspace = ?", (number_of(db, workspace),))
+    return {session: seq for session, seq in found if session is not None}
 
 
 def acknowledge(db: Connection, workspace: WorkspaceId, noted: Mapping[SessionId, int]) -> None:

@@ -16,11 +16,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from rewindd import faults
-from rewindd.errors import ShuttingDown, StoreError, StoreIO
-from rewindd.store.database import Connection, open_database
+from rewindd.errors import ShuttingDown, StoreCorrupt, StoreError, StoreIO
+from rewindd.store.copying import copy_pages
+from rewindd.store.database import Connection
+from rewindd.store.opening import open_store, suspect
 from rewindd.store.seam import translated
 
 T = TypeVar("T")
@@ -51,6 +54,15 @@ class _Job:
     lasting: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Copying:
+    """A copy of the database that is to be made: where, and how long to wait after so many of so many pages, in seconds."""
+
+    path: Path
+    pace: Callable[[int, int], float]
+    future: Future[None]
+
+
 class _Lost(Exception):
     """SQLite rolled the whole transaction back; `error` is why."""
 
@@ -63,11 +75,15 @@ class StoreThread:
     """Runs functions on the store's only connection. Any thread may submit; the constructor's caller closes it."""
 
     def __init__(self, directory: str) -> None:
-        """Opens the store in its thread and returns when it is open.
+        """Opens the store in its thread and returns when it is open; one that is damaged comes back from its backup first.
 
         Raises:
-            StoreError: it cannot be opened; as `open_database`.
+            StoreError: it cannot be opened; as `open_store`.
         """
+        self._directory = directory
+        #: The first damage of the database's structure that was met; the next start looks at all of it.
+        self.damage: str | None = None
+        self._copying: deque[_Copying] = deque()
         self._wake = threading.Condition()
         self._small: deque[_Job] = deque()
         self._bulk: deque[_Job] = deque()
@@ -107,6 +123,7 @@ class StoreThread:
                 self.longest = max(self.longest, Longest(time.thread_time() - began_s, _name(fn)), key=attrgetter("seconds"))
 
         def fail(error: BaseException) -> None:
+            self._look_at(error)
             if not future.done():
                 future.set_exception(error)
 
@@ -114,6 +131,24 @@ class StoreThread:
         with self._wake:
             if not self._closed:
                 (self._bulk if bulk else self._small).append(job)
+                self._wake.notify()
+                return future
+        future.set_exception(ShuttingDown("the store is closed; ask the daemon that runs next"))
+        return future
+
+    def copy(self, path: Path, pace: Callable[[int, int], float]) -> Future[None]:
+        """Copies the database to `path`, which is not there, as it is at the end; everything else goes on between two steps.
+
+        `pace(done, total)` is called after each step, in the store's thread, and returns for how many seconds it shall pause.
+
+        The future raises:
+            StoreError: as `copy_pages`; nothing is left at `path`.
+            ShuttingDown: the store was closed meanwhile; likewise.
+        """
+        future: Future[None] = Future()
+        with self._wake:
+            if not self._closed:
+                self._copying.append(_Copying(path=path, pace=pace, future=future))
                 self._wake.notify()
                 return future
         future.set_exception(ShuttingDown("the store is closed; ask the daemon that runs next"))
@@ -132,24 +167,29 @@ class StoreThread:
 
     def _live(self, directory: str, opened: Future[None]) -> None:
         try:
-            db = open_database(directory)
+            db = open_store(directory)
         except BaseException as exc:  # noqa: BLE001 - whatever it is belongs to the constructor's caller
             opened.set_exception(exc)
             return
         opened.set_result(None)
         try:
-            while jobs := self._take():
-                _answer(db, jobs)
+            while (work := self._take()) != []:
+                if isinstance(work, _Copying):
+                    self._copy(db, work)
+                else:
+                    _answer(db, work)
         finally:
             self._abandon()
-            db.close()
+            _close(db)
 
-    def _take(self) -> list[_Job]:
-        """Waits for work and returns the next batch; empty when there is none and none will come."""
+    def _take(self) -> list[_Job] | _Copying:
+        """Waits for work and returns the next batch, or a copy to be made; empty when there is none and none will come."""
         while True:
             with self._wake:
-                while not (self._small or self._bulk or self._closed):
+                while not (self._small or self._bulk or self._copying or self._closed):
                     self._wake.wait()
+                if self._copying and not (self._small or self._bulk or self._closed):
+                    return self._copying.popleft()
                 taken = self._next()
             if not taken:
                 return []
@@ -162,6 +202,57 @@ class StoreThread:
             return [self._bulk.popleft()]
         return [self._small.popleft() for _ in range(min(len(self._small), MAX_BATCH))]
 
+    def _copy(self, db: Connection, copying: _Copying) -> None:
+        def between(done: int, total: int) -> None:
+            self._go_on(db, copying.pace(done, total))
+
+        if not copying.future.set_running_or_notify_cancel():
+            return
+        try:
+            copy_pages(db, copying.path, between)
+        except BaseException as exc:
+            with contextlib.suppress(OSError):
+                copying.path.unlink()
+            self._look_at(exc)
+            copying.future.set_exception(exc)
+            if not isinstance(exc, StoreError | ShuttingDown):
+                raise
+        else:
+            copying.future.set_result(None)
+
+    def _go_on(self, db: Connection, pause_s: float) -> None:
+        """Serves who waits, between two steps of a copy, and whoever comes in the next `pause_s` seconds.
+
+        Raises:
+            ShuttingDown: the store is being closed.
+        """
+        until_s = time.monotonic() + pause_s
+        while True:
+            with self._wake:
+                while not (self._small or self._bulk or self._closed) and (left_s := until_s - time.monotonic()) > 0:
+                    self._wake.wait(left_s)
+                if self._closed:
+                    raise ShuttingDown("the store is being closed, and the copy broken off")
+                jobs = [job for job in self._next() if job.start()]
+            if jobs:
+                _answer(db, jobs)
+            left_s = until_s - time.monotonic()
+            # Under a load that never pauses, too, there is a step now and then.
+            if left_s <= 0 and (left_s < -BULK_WAIT_S or not (self._small or self._bulk)):
+                return
+
+    def suspect(self, damage: str) -> None:
+        """Notes that the database's structure is damaged; the next start looks at all of it. From any thread; the first counts."""
+        if self.damage is None:
+            self.damage = damage
+            _log.error("%s; `rewindctl daemon restart` has the store looked at as a whole, and brought back from its backup", damage)
+            suspect(self._directory, damage)
+
+    def _look_at(self, error: BaseException) -> None:
+        """Notes what SQLite itself found damaged, not what a checksum said."""
+        if isinstance(error, StoreCorrupt) and isinstance(error.__cause__, sqlite3.Error):
+            self.suspect(error.message)
+
     def _abandon(self) -> None:
         """Nobody may wait for a thread that has ended."""
         with self._wake:
@@ -169,6 +260,10 @@ class StoreThread:
             left = [*self._small, *self._bulk]
             self._small.clear()
             self._bulk.clear()
+            copies = list(self._copying)
+            self._copying.clear()
+        for copying in copies:
+            copying.future.set_exception(ShuttingDown("the store was closed before it could be copied"))
         for job in left:
             if job.start():
                 job.fail(StoreIO("the store's thread ended; see the daemon's log"))
@@ -215,7 +310,9 @@ def _transaction(db: Connection, jobs: Sequence[_Job]) -> list[_Answer]:
     except (sqlite3.Error, OSError) as exc:
         if db.in_transaction:
             db.execute("ROLLBACK")
-        raise _Lost(translated(exc, "committing to the store")) from exc
+        error = translated(exc, "committing to the store")
+        error.__cause__ = exc
+        raise _Lost(error) from exc
     return answers
 
 
@@ -242,6 +339,13 @@ def _commit(db: Connection, *, changed: bool) -> None:
         # Here one can only die: the commit stands, and must be answered as such.
         with contextlib.suppress(OSError):
             faults.effect("store.committed")
+
+
+def _close(db: Connection) -> None:
+    """Brings the log into the database, as far as that goes: what could not be, the next life has from the log."""
+    with contextlib.suppress(OSError):
+        faults.effect("store.close")
+    db.close()
 
 
 def _run(db: Connection, job: _Job) -> _Answer:

@@ -39,8 +39,13 @@ def find(db: Connection, id: WorkspaceId) -> Workspace | None:  # noqa: A002 - t
 
 
 def all_of(db: Connection) -> list[Workspace]:
-    """Returns all workspaces, in the order in which they were added."""
-    return _TABLE.select(db, _workspace, "ORDER BY number")
+    """Returns all workspaces, in the order in which they were added; not one whose row is damaged, which must not keep others away."""
+    return _TABLE.sound(db, _workspace, "ORDER BY number")
+
+
+def ids_by_number(db: Connection) -> dict[int, WorkspaceId]:
+    """Returns the ids of all workspaces by the numbers that the larger tables know them by."""
+    return {number: WorkspaceId(id_) for number, id_ in db.execute("SELECT number, id FROM workspaces")}
 
 
 def move(db: Connection, id: WorkspaceId, root: str) -> None:  # noqa: A002

@@ -18,7 +18,7 @@ from rewindd.errors import OutsideWorkspace, StoreError
 from rewindd.model.log import IndexEntry, Signature
 from rewindd.model.operation import Step
 from rewindd.model.versions import ABSENT, UNKNOWN, Directory, File, Unknown, Version
-from rewindd.paths import RelPath
+from rewindd.paths import RelPath, is_reserved
 from rewindd.tree.durable import sync as sync
 from rewindd.tree.leftovers import rescue as rescue
 from rewindd.tree.leftovers import sweep as sweep
@@ -45,6 +45,8 @@ from rewindd.tree.stage import StageFailed as StageFailed
 STOPPED = "stopped"
 #: The plan does not know what is there, or not what should be: such a path is never touched.
 NOT_KNOWN = "unknown"
+#: What no operation writes; a plan has no step for it, but the steps of an earlier life may have been read from anywhere.
+PROTECTED = "protected"
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
@@ -57,7 +59,7 @@ class Outcome:
 
     `version` and `signature` say what is on disk now when it is `done` (no signature: somebody wrote there since; look again).
     Otherwise the path is as somebody else made it, `version` is UNKNOWN, and `reason` says why: `changed`, `not-empty`,
-    `stopped`, `unknown`, or the system's words.
+    `stopped`, `unknown`, `protected`, or the system's words.
     """
 
     path: RelPath
@@ -133,6 +135,9 @@ class _Application:
         step = work.step
         if isinstance(step.expect, Unknown) or isinstance(step.target, Unknown):
             work.outcome = _failed(step, NOT_KNOWN)
+            return
+        if any(map(is_reserved, step.path.split("/"))):
+            work.outcome = _failed(step, PROTECTED)
             return
         known = IndexEntry(path=step.path, version=step.expect, signature=step.signature, since=0)
         seen = look(self._root, step.path, known, Hasher())

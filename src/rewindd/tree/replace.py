@@ -149,6 +149,7 @@ def change_mode(root: Root, step: Step, mode: int) -> int:
         effect("tree.chmod")
         got = set_held_mode(fd, mode)
         if isinstance(step.expect, File) and not _stands(dir_fd, name, before):
+            effect("tree.chmod")
             set_held_mode(fd, stat.S_IMODE(before.st_mode))
             raise Changed(CHANGED)
     return got
@@ -221,12 +222,14 @@ def _check_empty(dir_fd: int, name: str) -> None:
 def _put_by_renames(step: Step, staged: Staged, stage_fd: int, dir_fd: int) -> TakenOut:
     """Replaces where the file system cannot exchange: for a moment the path is absent."""
     name, aside = step.path.name, staged.name + ASIDE_SUFFIX
+    effect("tree.aside")
     rename.move(dir_fd, name, stage_fd, aside)
     taken = _examine(stage_fd, staged.directory, aside, step)
     if isinstance(taken, str):
         _move_back(stage_fd, aside, dir_fd, name)
         raise Changed(taken)
     try:
+        effect("tree.create")
         rename.move(stage_fd, staged.name, dir_fd, name)
     except FileExistsError as exc:
         _drop(stage_fd, aside)  # as the plan saw it: in the store; the newcomer stays
@@ -238,6 +241,7 @@ def _put_by_renames(step: Step, staged: Staged, stage_fd: int, dir_fd: int) -> T
 
 
 def _drop(stage_fd: int, stage: str) -> None:
+    effect("tree.unstage")
     try:
         os.unlink(stage, dir_fd=stage_fd)
     except (IsADirectoryError, PermissionError):

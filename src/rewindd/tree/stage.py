@@ -29,6 +29,8 @@ ASIDE_SUFFIX = "-old"
 #: acl(5): the attribute that holds a file's access list.
 _ACL = "system.posix_acl_access"
 
+#: Of a stage's file until it is whole.
+CREATED_MODE = 0o600
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -110,6 +112,7 @@ def make_stage(root: Root, operation: str, step: Step, directory: RelPath, conte
     if not isinstance(target, Directory):
         raise AssertionError(f"a step to {target!r} stages nothing")
     os.mkdir(name, 0o700, dir_fd=dir_fd)
+    effect("tree.stage.mode")
     mode = set_mode(dir_fd, name, target.mode | stat.S_IRWXU)
     found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     return Staged(directory=directory, name=name, version=Directory(mode), stamp=stamp_of(found))
@@ -163,12 +166,13 @@ def set_held_mode(fd: int, mode: int) -> int:
 
 def _stage_file(root: Root, step: Step, target: File, place: tuple[RelPath, int, str], content: Content) -> Staged:
     directory, dir_fd, name = place
-    fd = os.open(name, _CREATE, 0o600, dir_fd=dir_fd)
+    fd = os.open(name, _CREATE, CREATED_MODE, dir_fd=dir_fd)
     try:
         for chunk in content.chunks(target):
             _write_all(fd, chunk)
         if isinstance(step.expect, File):
             _hand_over(root.directory(step.path.parent), step.path.name, fd)
+        effect("tree.stage.mode")
         os.fchmod(fd, target.mode)
         found = os.fstat(fd)
     finally:
@@ -180,6 +184,7 @@ def _stage_file(root: Root, step: Step, target: File, place: tuple[RelPath, int,
 def _write_all(fd: int, chunk: bytes) -> None:
     left = memoryview(chunk)
     while left:
+        effect("tree.stage.write")
         left = left[os.write(fd, left) :]
 
 
@@ -200,11 +205,13 @@ def _hand_over(dir_fd: int, name: str, fd: int) -> None:
         if attribute == _ACL or attribute.startswith("user."):
             _copy_attribute(source, fd, attribute)
     if _ACL not in names and _ACL in _attributes(fd):
+        effect("tree.stage.attribute")
         os.removexattr(fd, _ACL)
 
 
 def _try_chown(fd: int, uid: int, gid: int) -> bool:
     try:
+        effect("tree.stage.attribute")
         os.fchown(fd, uid, gid)
     except PermissionError:
         return False
@@ -220,6 +227,7 @@ def _attributes(source: str | int) -> list[str]:
 
 def _copy_attribute(source: str, fd: int, attribute: str) -> None:
     try:
+        effect("tree.stage.attribute")
         os.setxattr(fd, attribute, os.getxattr(source, attribute, follow_symlinks=False))
     except OSError as exc:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 
 from rewindd import errors, faults
+from rewindd.daemon.doors import Doors
 from rewindd.daemon.start import run
 from rewindd.model.capture import CaptureSettings
 from rewindd.protocol import requests, wire
@@ -43,6 +44,9 @@ class FakeService:
 
     def active_sessions(self) -> int:
         return 0
+
+    async def admit(self, doors: Doors) -> None:
+        del doors
 
     def retune(self, capture: CaptureSettings, told: ConfigInfo) -> None:
         del capture, told

@@ -289,8 +289,8 @@ def test_bad_configuration(daemons: "Daemons") -> None:
 
 def test_a_store_that_cannot_be_opened(daemons: "Daemons") -> None:
     """A service that does not start is one line on stderr and status 1; no socket is left."""
-    daemons.data_dir.mkdir()
-    (daemons.data_dir / "refuse").touch()
+    daemons.data_dir.mkdir(mode=0o700)
+    (daemons.data_dir / "refuse").touch(mode=0o600)
     status, text = ended(daemons.start())
     assert status == 1
     assert text == "rewindd: row 5 of edits does not have its checksum; restore a backup\n"

@@ -59,7 +59,8 @@ def test_status_has_the_interfaces_fields(daemon: FakeDaemon, run: Rewindctl) ->
     """`status --json` is the object of the table, in its order."""
     daemon.tell(requests.GetStatus, STATUS)
     fields = "version protocol features pid uptime_s socket data_dir store recovered workspaces sessions config"
-    assert list(run("status", "--json").json) == fields.split()
+    since = "scrub backup_at loss over_quota gone"
+    assert list(run("status", "--json").json) == [*fields.split(), *since.split()]
     said = run("status")
     assert "process 7 since 1m 1s" in said.out
     assert "rolled-back" in said.out

@@ -53,6 +53,7 @@ WELL = Facts(
     manager=Manager(units={SERVICE: UP, SOCKET: UP}, lingers=True),
     inotify=Inotify(max_watches=1000, max_instances=128, watches=10, instances=1),
     silent=None,
+    is_refused=False,
     status=STATUS,
     health=HEALTH,
 )
@@ -111,6 +112,10 @@ def test_no_daemon_is_no_problem() -> None:
 
 PROBLEMS: dict[str, tuple[Facts, str, str, str]] = {
     "silent": (with_(status=None, health=None, silent="no answer in 5 s"), "daemon", "does not answer: no answer in 5 s", "kill -USR1 7"),
+    "in a sandbox": (
+        with_(status=None, health=None, silent="process 9 has another mount namespace", is_refused=True),
+        *("daemon", "process 9 has another mount namespace", "rewindctl grant WORKSPACE"),
+    ),
     "half silent": (with_(health=None, silent="timeout"), "daemon", "not how it is: timeout", "rewindctl logs"),
     "old daemon": (with_(status=status(version="0.9")), "versions", "version 0.9, rewindctl is 1.0", "rewindctl daemon restart"),
     "stale": (with_(NONE, socket=WELL.socket), "socket", "left over", "rewindctl daemon start"),
@@ -184,6 +189,12 @@ PROBLEMS: dict[str, tuple[Facts, str, str, str]] = {
         "disk",
         "may have 10.0 GiB",
         "max_bytes",
+    ),
+    "on reserve": (
+        with_(status=status(store=replies.StoreInfo(bytes=9, blobs=0, rows=0, checkpoints=0, on_reserve=True, reserve_bytes=4 << 20))),
+        "disk",
+        "rewinds have 4.0 MiB left",
+        "make room",
     ),
     "low limit": (with_(health=health(max_descriptors=256)), "descriptors", "20 of 256", "LimitNOFILE"),
     "descriptors": (with_(health=health(descriptors=4000)), "descriptors", "4000 of 4096", "ss -xp"),

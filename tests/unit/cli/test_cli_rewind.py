@@ -8,6 +8,7 @@ import pytest
 from rewindd.cli.render import plan
 from rewindd.cli.screen import Screen
 from rewindd.errors import HeadMoved
+from rewindd.model.capture import UNKEPT
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol import replies, requests
 from support.cli import FakeDaemon, Rewindctl, one_session, rewindctl, rewound, session
@@ -73,7 +74,7 @@ def test_every_option_travels(daemon: FakeDaemon, run: Rewindctl) -> None:
     daemon.tell(requests.Rewind, rewound(dry_run=True))
     run(
         *("rewind", "@~2", "--before", "--scope", "workspace", "--restore", "stats", "--restore", "files", "--also", "external"),
-        *("--on-conflict", "keep", "--across-head", "--plan", "p7", "--dry-run", "-C", "/w", "--", "a", "b/../c"),
+        *("--on-conflict", "keep", "--across-head", "--lose-unsaved", "--plan", "p7", "--dry-run", "-C", "/w", "--", "a", "b/../c"),
     )
     assert asked(daemon) == [
         requests.Rewind(
@@ -88,8 +89,22 @@ def test_every_option_travels(daemon: FakeDaemon, run: Rewindctl) -> None:
             plan="p7",
             dry_run=True,
             across_head=True,
+            lose_unsaved=True,
         )
     ]
+
+
+def test_what_would_be_lost(daemon: FakeDaemon, run: Rewindctl, terminal: list[str]) -> None:
+    """What the full store could not keep is not asked about: it takes the option, and then the plan names it."""
+    reason = f"{UNKEPT} (no room in the store: its file system is full)"
+    conflicts = [replies.PathReason(path=RelPath("a.txt"), reason=reason)]
+    daemon.tell(requests.Rewind, rewound(dry_run=True, operation_id=None, conflicts=conflicts, steps=[], restored=[]))
+    said = run("rewind", "c1", "--on-conflict", "overwrite")
+    assert said.status == 1
+    assert "--lose-unsaved" in said.err
+    assert [request.dry_run for request in asked(daemon)] == [True]
+    daemon.tell(requests.Rewind, rewound(dry_run=True, lost=[RelPath("a.txt")]))
+    assert "not in the store, and lost: a.txt" in run("rewind", "c1", "--lose-unsaved", "--dry-run").out
 
 
 def test_with_paths_only_files_come_back(daemon: FakeDaemon, run: Rewindctl) -> None:

@@ -121,7 +121,7 @@ def test_a_deleted_directory_is_where_pwd_says(daemon: FakeDaemon, run: Rewindct
 def test_every_code_has_its_status() -> None:
     """The table of the interface, code by code."""
     table = {
-        1: "store-corrupt store-full io-error internal outcome-unknown",
+        1: "store-corrupt store-full store-newer io-error internal outcome-unknown",
         2: "bad-request unknown-op too-large unsupported-version",
         3: "unknown-checkpoint unknown-session unknown-workspace unknown-path ambiguous-checkpoint ambiguous-session nothing-to-undo",
         4: "conflict head-moved git-head-moved already-exists not-quiet",

@@ -29,6 +29,8 @@ from rewindd.configuration.schema import Config, settings, value
         ("[metrics]\ninterval_s = 0", "metrics.interval_s: expected `int` >= 1"),
         ("[metrics]\ntextfile = 'm.prom'", "metrics.textfile: a path begins with / or ~/, and 'm.prom' does not"),
         ("[daemon]\ndata_dir = ''", "daemon.data_dir: a path begins with / or ~/"),
+        ("[daemon]\nallow_namespaces_of = ['/a', 'pid']", "daemon.allow_namespaces_of: a path begins with / or ~/, and 'pid' does not"),
+        ("[protect]\npatterns = '*.pem'", "protect.patterns: expected `array`, got `str`"),
         ("daemon = 5", "line 1: daemon is a section: write [daemon], and its keys below"),
         ("daemon.idle_exit = 5", "unknown key daemon.idle_exit; did you mean daemon.idle_exit_s?"),
         ("x = = 1", "line 1"),
@@ -133,3 +135,12 @@ def test_the_line_of_a_key(name: str, line: int | None) -> None:
     """A key in the plain form is found in its own section; what is not there has no line."""
     text = "top = 1\n[daemon] # comment\nlog_level = 'info'\nmax_bytes = 1\n[store]\n\"max_bytes\" = 2\n"
     assert line_of(text, name) == line
+
+
+def test_a_list_of_paths_as_it_counts(tmp_path: Path) -> None:
+    """Each path of a list that begins with `~/` is told as the home directory's."""
+    (tmp_path / "c.toml").write_text("[daemon]\nallow_namespaces_of = ['~/pid', '/run/pid']\n")
+    found = reading.read(str(tmp_path / "c.toml"), required=True)
+    told = {one.name: one.value for one in reading.effective(found, {"HOME": "/home/ada"})}
+    assert told["daemon.allow_namespaces_of"] == ["/home/ada/pid", "/run/pid"]
+    assert told["daemon.check_namespaces"] is True

@@ -120,3 +120,17 @@ def test_a_file_of_a_child_in_a_directory_of_its_parent_s() -> None:
     assert (targets(alone), [one.reason for one in alone.kept]) == ({}, ["not-empty: entries of session B"])
     both = log.settle(rewind(log.timeline(), Aim(session=A, seq=start, scope=Scope.SESSION, children=(B,))))
     assert (targets(both), both.kept) == ({"d": ABSENT, "d/f": ABSENT}, ())
+
+
+def test_names_that_may_not_be_told() -> None:
+    """Who may know of some sessions only is told of the others that they are there, and nothing else of them."""
+    names = Names({A: "codex"}, own={A}).also({B: "claude"})
+    assert names.of([A, B]) == "A (codex), others"
+    assert names.of([B, "somebody unknown"]) == "others"
+    assert (names.sessions([A]), names.sessions([B]), names.sessions([A, B])) == (
+        "session A (codex)",
+        "others",
+        "session A (codex), others",
+    )
+    assert names.why("as it was", kept=[B], gone=[A]) == "as it was; with it, work of session A (codex); kept: work of others"
+    assert names.standing("merging fails", [B]) == "merging fails, by others"

@@ -15,6 +15,7 @@ from rewindd.service.state import State
 from rewindd.store import blobs
 from rewindd.store.blobs import Blobs
 from rewindd.store.database import Connection
+from rewindd.store.reserve import Reserve
 from rewindd.store.thread import StoreThread
 from rewindd.store.totals import totals
 
@@ -52,7 +53,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def state(tmp_path: Path) -> Iterator[State]:
     data = str(tmp_path)
     store = StoreThread(data)
-    yield State(Bridge(store), Blobs(data), data_dir=data, socket="s", runtime_dir=data, home=data, capture=CaptureSettings())
+    yield State(
+        Bridge(store, Reserve(data)), Blobs(data), data_dir=data, socket="s", runtime_dir=data, home=data, capture=CaptureSettings()
+    )
     store.close()
 
 

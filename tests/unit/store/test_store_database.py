@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rewindd.errors import StoreCorrupt, StoreFull, StoreIO
+from rewindd.errors import StoreCorrupt, StoreFull, StoreIO, StoreNewer
 from rewindd.model.session import Session, Workspace
 from rewindd.store import database as database_module
 from rewindd.store import schema, sessions, workspaces
@@ -113,7 +113,7 @@ def test_newer_version_is_refused(db: Connection, directory: str) -> None:
     db.execute("PRAGMA user_version = 7")
     db.close()
     before = Path(directory, "store.db").read_bytes()
-    with pytest.raises(StoreIO, match=r"version 7.*start the newer one"):
+    with pytest.raises(StoreNewer, match=r"version 7.*start the newer one"):
         open_database(directory)
     assert Path(directory, "store.db").read_bytes() == before
 

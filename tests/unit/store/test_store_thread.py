@@ -8,7 +8,7 @@ from concurrent.futures import Future, wait
 import pytest
 
 from rewindd import faults
-from rewindd.errors import Busy, ShuttingDown, StoreCorrupt, StoreFull, StoreIO
+from rewindd.errors import Busy, ShuttingDown, StoreCorrupt, StoreFull, StoreIO, StoreNewer
 from rewindd.store.database import Connection
 from rewindd.store.thread import MAX_BATCH, StoreThread
 
@@ -262,7 +262,7 @@ def test_opening_error_is_the_callers(directory: str) -> None:
     other = sqlite3.connect(f"{directory}/store.db")
     other.execute("PRAGMA user_version = 99")
     other.close()
-    with pytest.raises(StoreIO, match="version 99"):
+    with pytest.raises(StoreNewer, match="version 99"):
         StoreThread(directory)
     assert "rewindd-store" not in [thread.name for thread in threading.enumerate()]
 

@@ -56,11 +56,17 @@ def release_command(run: Invocation, more: tuple[str, ...]) -> None:
 @click.pass_obj
 def save_command(run: Invocation, label: str | None, checkpoint_id: str | None, strict: bool, no_wait: bool) -> int:
     """Make a checkpoint of what the session did."""
-    found = run.ask(Save(session=choose.to_keep(run), label=label, id=checkpoint_id, wait=not no_wait), Saved).checkpoint
+    saved = run.ask(Save(session=choose.to_keep(run), label=label, id=checkpoint_id, wait=not no_wait), Saved)
+    found = saved.checkpoint
     if run.screen.json:
         run.screen.print(line(plain(found)))
     else:
         run.screen.print(human.saved(found, run.screen.paint))
+    if saved.over_quota is not None:
+        from rewindd.cli.render.retention import over_quota
+
+        for told in over_quota(saved.over_quota, run.screen.paint_err):
+            run.screen.warn(told)
     incomplete = found.incomplete
     if not incomplete.count:
         return Exit.DONE

@@ -10,8 +10,9 @@ from rewindd.cli.options import Command, offer_positions, paths_after_dashes, te
 from rewindd.cli.render import plan
 from rewindd.cli.render.json import line, plain
 from rewindd.cli.render.words import count
-from rewindd.errors import BadRequest, Conflict, NotQuiet
+from rewindd.errors import BadRequest, Conflict, NotQuiet, StoreFull
 from rewindd.model import githead
+from rewindd.model.capture import UNKEPT
 from rewindd.model.log import OnConflict, Restore, Scope
 from rewindd.protocol.replies import RewindResult, SessionReply
 from rewindd.protocol.requests import Base, Redo, Rewind, ShowSession, Undo
@@ -43,6 +44,7 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done
 @click.option("--with-shared", is_flag=True, help="Take back too what is contested between the session and others.")
 @click.option("--with-children", is_flag=True, help="Take the work of the session's sub-agents back too.")
 @click.option("--across-head", is_flag=True, help="Also where git's HEAD is another than at POS.")
+@click.option("--lose-unsaved", is_flag=True, help="Also over what the store had no room for: it is lost.")
 @click.option("--plan", "plan_id", metavar="PLAN_ID", type=text, help="Only if what it would do is still this.")
 @_DRY_RUN
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -58,6 +60,7 @@ def rewind_command(
     with_shared: bool,
     with_children: bool,
     across_head: bool,
+    lose_unsaved: bool,
     plan_id: str | None,
     dry_run: bool,
     yes: bool,
@@ -83,6 +86,7 @@ def rewind_command(
         across_head=across_head,
         with_shared=with_shared,
         with_children=with_children,
+        lose_unsaved=lose_unsaved,
     )
     if not (dry_run or yes):
         if not to_barrier:
@@ -136,6 +140,7 @@ def _confirmed(run: Invocation, request: Rewind) -> str | None:
     Raises:
         GitHeadMoved: git's HEAD is another than at the position; to go on all the same is to be said, not answered.
         Conflict: the plan cannot be carried out.
+        StoreFull: it would overwrite what could not be kept; to lose that is to be said, not answered.
         NotQuiet: files are being changed right now, and the answer was no.
     """
     screen = run.screen
@@ -143,6 +148,9 @@ def _confirmed(run: Invocation, request: Rewind) -> str | None:
     screen.warn(plan.plan(planned, screen.paint_err))
     if planned.git_heads is not None and not request.across_head:
         raise githead.moved(planned.git_heads.then, planned.git_heads.now)
+    if planned.conflicts and all(entry.reason.startswith(UNKEPT) for entry in planned.conflicts):
+        number = count(len(planned.conflicts), "path")
+        raise StoreFull(f"{number} not in the store would be lost, nothing was touched; make room, or say `--lose-unsaved`")
     if planned.conflicts and request.on_conflict in _FAILING:
         number = count(len(planned.conflicts), "path")
         raise Conflict(f"{number} in conflict, nothing was touched; `--on-conflict keep` leaves them, `overwrite` takes them back")

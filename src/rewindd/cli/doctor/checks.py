@@ -4,20 +4,15 @@ from collections.abc import Callable, Iterable, Iterator
 from shlex import quote
 
 from rewindd.cli.doctor.facts import Facts, Finding, Lock, Place, State
-from rewindd.cli.doctor.keeping import check_gaps, check_git, check_store, check_watching, check_windows
+from rewindd.cli.doctor.keeping import check_gaps, check_git, check_integrity, check_store, check_watching, check_windows
 from rewindd.cli.doctor.manager import SERVICE, SOCKET
 from rewindd.cli.render.words import size
 from rewindd.model.capture import MIN_FREE_BYTES, MIN_FREE_PART
+from rewindd.model.filesystems import FLEETING
 from rewindd.places import MAX_SOCKET_BYTES
 
 Check = Callable[[Facts], Iterable[Finding]]
 
-#: File systems that end with something: what is on them is not kept.
-_FLEETING = {
-    "tmpfs": "memory, and gone with the machine's next start",
-    "ramfs": "memory, and gone with the machine's next start",
-    "overlay": "a container's own layer, and gone with the container",
-}
 #: File systems of another machine: locks and syncs are as good as the network, and the server.
 _REMOTE = (
     "nfs",
@@ -48,6 +43,11 @@ def check_daemon(facts: Facts) -> Iterator[Finding]:
             yield _problem("daemon", f"{told}, but not how it is: {facts.silent}", "rewindctl logs")
         else:
             yield _ok("daemon", told)
+    elif facts.is_granted:
+        yield _ok("daemon", "it answers, through a grant; of how it is, ask outside the sandbox")
+    elif facts.is_refused:
+        where = "rewindctl grant WORKSPACE, outside; where it is the daemon that is inside, start it outside: rewindctl daemon restart"
+        yield _problem("daemon", f"it does not speak with who is here: {facts.silent}", where)
     elif facts.listens:
         holder = facts.socket_lock.holder
         remedy = f"kill -USR1 {holder}; rewindctl logs" if holder else "rewindctl logs"
@@ -167,8 +167,8 @@ def check_file_system(facts: Facts) -> Iterator[Finding]:
     if room is None:
         return
     remedy = "rewindctl daemon stop, move the directory, and name it as data_dir in [daemon] (docs/configuration.md)"
-    if room.kind in _FLEETING:
-        yield _problem("file system", f"{facts.data_dir.path} is on {room.kind}: {_FLEETING[room.kind]}", remedy)
+    if room.kind in FLEETING:
+        yield _problem("file system", f"{facts.data_dir.path} is on {room.kind}: {FLEETING[room.kind]}", remedy)
     elif room.kind in _REMOTE:
         yield _problem("file system", f"{facts.data_dir.path} is on {room.kind}: locks and syncs are another machine's", remedy)
     else:
@@ -178,6 +178,9 @@ def check_file_system(facts: Facts) -> Iterator[Finding]:
 def check_disk(facts: Facts) -> Iterator[Finding]:
     """Is there room for more?"""
     room, config = facts.room, facts.config
+    if facts.status is not None and facts.status.store.on_reserve:
+        left = size(facts.status.store.reserve_bytes)
+        yield _problem("disk", f"on reserve: the disk is full, nothing new is taken in, and rewinds have {left} left", "make room there")
     if room is None or config.trouble is not None:
         return
     keep_bytes = config.min_free_bytes or max(MIN_FREE_BYTES, room.total_bytes // MIN_FREE_PART)
@@ -274,6 +277,7 @@ CHECKS: tuple[Check, ...] = (
     check_descriptors,
     check_inotify,
     check_store,
+    check_integrity,
     check_watching,
     check_gaps,
     check_windows,

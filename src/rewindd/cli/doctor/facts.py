@@ -104,7 +104,9 @@ class Configured:
 class Facts:
     """All of them. `open_places`: what below the data directory others may use. None: nobody could be asked, or there is none to ask.
 
-    `silent`: why no daemon answered; None when one did. `health` is None for a daemon that does not know the question, too.
+    `silent`: why no daemon answered; None when one did. `is_refused`: one did, and speaks with nobody who is here. `is_granted`: one
+    did, through a grant, which tells nothing of it. `health` is None for
+    a daemon that does not know the question, too.
     """
 
     uid: int
@@ -121,5 +123,7 @@ class Facts:
     manager: Manager
     inotify: Inotify | None
     silent: str | None
+    is_refused: bool
     status: Status | None
     health: Health | None
+    is_granted: bool = False

@@ -27,7 +27,7 @@ def gather(run: Invocation) -> Facts:
     env = run.env
     socket = os.path.abspath(run.socket or places.socket_path(env, os.getuid()))
     listens = kernel.listens(socket)
-    status, health, silent = _ask(run)
+    status, health, silent, refusal = _ask(run)
     configured, data_dir = _configured(env, str(status.config.path) if status is not None and status.config is not None else None)
     if status is not None:
         data_dir = status.data_dir
@@ -35,7 +35,8 @@ def gather(run: Invocation) -> Facts:
         uid=os.getuid(),
         version=rewindd.__version__,
         socket=kernel.look(socket),
-        listens=listens,
+        # Who is in a sandbox may not see the kernel's table of the daemon's sockets.
+        listens=listens or refusal is not None,
         runtime_dir=kernel.look(os.path.dirname(socket)),
         socket_lock=kernel.lock(f"{socket}.lock"),
         data_dir=kernel.look(data_dir),
@@ -46,23 +47,25 @@ def gather(run: Invocation) -> Facts:
         manager=manager(env),
         inotify=kernel.inotify(),
         silent=silent,
+        is_refused=refusal is not None and "op" not in refusal.fields,
+        is_granted=refusal is not None and "op" in refusal.fields,
         status=status,
         health=health,
     )
 
 
-def _ask(run: Invocation) -> tuple[Status | None, Health | None, str | None]:
-    """Returns what the daemon says, and why it does not, where it does not."""
+def _ask(run: Invocation) -> tuple[Status | None, Health | None, str | None, errors.NotPermitted | None]:
+    """Returns what the daemon says, why it does not where it does not, and its word where that is because of where we are."""
     try:
         status = run.ask(GetStatus(), Status, autostart=False, timeout_s=PATIENCE_S)
     except errors.RewinddError as exc:
-        return None, None, exc.message
+        return None, None, exc.message, exc if isinstance(exc, errors.NotPermitted) else None
     try:
-        return status, run.ask(GetHealth(), Health, autostart=False, timeout_s=PATIENCE_S), None
+        return status, run.ask(GetHealth(), Health, autostart=False, timeout_s=PATIENCE_S), None, None
     except errors.UnknownOp:
-        return status, None, None
+        return status, None, None, None
     except errors.RewinddError as exc:
-        return status, None, exc.message
+        return status, None, exc.message, None
 
 
 def _configured(env: Mapping[str, str], used: str | None) -> tuple[Configured, str]:
@@ -73,7 +76,8 @@ def _configured(env: Mapping[str, str], used: str | None) -> tuple[Configured, s
     except errors.BadConfig as exc:
         return Configured(path=path, trouble=exc.message), reading.data_dir(Config(), env)
     store = found.config.store
-    writable = tuple(file for file in found.files if kernel.look(file).mode & 0o022 and kernel.look(file).kind == "file")
+    trusted = (*found.files, *(reading.home_path(path, env) or path for path in found.config.daemon.allow_namespaces_of))
+    writable = tuple(file for file in trusted if kernel.look(file).mode & 0o022 and kernel.look(file).kind == "file")
     told = Configured(path=path, writable=writable, max_store_bytes=store.max_bytes, min_free_bytes=store.min_free_bytes)
     return told, reading.data_dir(found.config, env)
 

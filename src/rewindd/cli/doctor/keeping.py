@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rewindd.cli.doctor.facts import Facts, Finding, State
-from rewindd.cli.render.words import count, duration
+from rewindd.cli.render.words import ago, count, duration, when
 from rewindd.protocol.replies import GapInfo
 
 #: A window that is open so long, and that no process's end closes, was probably forgotten; it ends by itself after an hour.
@@ -17,7 +17,12 @@ def check_store(facts: Facts) -> Iterator[Finding]:
     if facts.health.damage:
         told = "; ".join(facts.health.damage[:3])
         kept = f"rewindctl daemon stop; cp -a {facts.status.data_dir} somewhere safe; put a backup in its place"
-        yield Finding(check="store", state=State.PROBLEM, message=f"damaged: {told}", remedy=kept)
+        back = (
+            f"rewindctl daemon restart, which comes back to the backup of {when(facts.status.backup_at)}"
+            if facts.status.backup_at
+            else kept
+        )
+        yield Finding(check="store", state=State.PROBLEM, message=f"damaged: {told}", remedy=back)
     else:
         part = f"; too large for it: {', '.join(facts.health.unchecked)}" if facts.health.unchecked else ""
         yield Finding(check="store", state=State.OK, message=f"a quick check found nothing wrong{part}")
@@ -29,6 +34,27 @@ def check_store(facts: Facts) -> Iterator[Finding]:
                 message=f"operation {one.operation_id} was interrupted and taken back ({one.outcome})",
                 remedy="do it again if it is still wanted",
             )
+
+
+def check_integrity(facts: Facts) -> Iterator[Finding]:
+    """Is it what was written, and can it come back?"""
+    if facts.status is None:
+        return
+    loss, scrub = facts.status.loss, facts.status.scrub
+    if loss is not None:
+        lost = "what came since then" if loss.checkpoints is None else f"{count(loss.checkpoints, 'checkpoint')} since then"
+        yield Finding(
+            check="integrity",
+            state=State.PROBLEM,
+            message=f"the store came back from its backup of {when(loss.backup_at)}: {loss.reason}; lost: {lost}",
+            remedy=f"rewindctl verify; look at the disk; keep {loss.kept_as}" if loss.kept_as else "rewindctl verify; look at the disk",
+        )
+    if scrub is not None and scrub.damage_count:
+        state = State.PROBLEM if scrub.damage_count > scrub.healed else State.NOTE
+        told = f"the scrub found {scrub.damage_count} damaged, {scrub.healed} of them healed: {scrub.damage[0]}"
+        yield Finding(check="integrity", state=state, message=told, remedy="rewindctl verify; look at the disk")
+    elif scrub is not None and scrub.ended_at is not None:
+        yield Finding(check="integrity", state=State.OK, message=f"the scrub found nothing damaged ({ago(scrub.ended_at)})")
 
 
 def check_watching(facts: Facts) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rewindd.cli.render import integrity, retention
 from rewindd.cli.render.families import ASCII, UNICODE, grown
 from rewindd.cli.render.patch import change_lines, counts
 from rewindd.cli.render.words import ago, cells, count, duration, fit, pad, size, visible, visible_lines, when
@@ -22,6 +23,7 @@ def status(found: Status, paint: Paint) -> str:
         f"{paint('rewindd', 'bold')} {found.version} runs as process {found.pid} since {duration(found.uptime_s)}",
         f"socket     {visible(found.socket)}",
         f"data       {visible(found.data_dir)}  ({size(store.bytes)}: {holds})",
+        *([paint(f"           on reserve: the disk is full, and rewinds have {size(store.reserve_bytes)} left", "red")] * store.on_reserve),
         f"sessions   {found.sessions} open",
     ]
     for workspace in found.workspaces:
@@ -33,6 +35,13 @@ def status(found: Status, paint: Paint) -> str:
         lines.append(paint(f"config     not taken over: {visible(found.config.trouble)}", "red"))
     elif found.config is not None and found.config.waiting:
         lines.append(paint(f"config     needs a restart: {', '.join(found.config.waiting)}", "yellow"))
+    if found.scrub is not None:
+        lines += integrity.scrubbed(found.scrub, paint)
+    if found.loss is not None:
+        lines += integrity.lost(found.loss, paint)
+    for over in found.over_quota:
+        lines += retention.over_quota(over, paint)
+    lines += [paint(f"gone       {visible(one.root)}, {ago(one.at)}: {visible(one.reason)}", "yellow") for one in found.gone]
     lines += [paint(f"recovered  operation {entry.operation_id}: {entry.outcome}", "yellow") for entry in found.recovered]
     return "\n".join(lines)
 

@@ -68,6 +68,8 @@ def _details(result: RewindResult, paint: Paint, *, would: bool) -> list[str]:
     if result.not_restored:
         entries = f"{len(result.not_restored)} ignored {'entry does' if len(result.not_restored) == 1 else 'entries do'}"
         lines.append(paint(f"{entries} not come back: {_some([entry.path for entry in result.not_restored])}", "yellow"))
+    if result.lost:
+        lines.append(paint(f"not in the store, and lost: {_some(list(result.lost))}", "red"))
     if result.dependents:
         lines.append(paint("later checkpoints of others on what is taken back:", "yellow"))
         lines += [_dependent(one) for one in result.dependents]

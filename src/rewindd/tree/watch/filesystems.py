@@ -6,30 +6,10 @@ directory's descriptor, so that what is mounted below the root is judged by itse
 
 import ctypes
 
-#: By the number that statfs(2) gives as f_type (linux/magic.h, statfs(2), and the file systems' own headers). virtiofs and what
-#: mounts as fuse.NAME or fuseblk are FUSE.
-WITHOUT_EVENTS = {
-    0x0000517B: "smb",
-    0x0000564C: "ncp",
-    0x00006969: "nfs",
-    0x00C36400: "ceph",
-    0x01021997: "9p",
-    0x01161970: "gfs2",
-    0x0BD00BD0: "lustre",
-    0x19830326: "beegfs",
-    0x20030528: "orangefs",
-    0x47504653: "gpfs",
-    0x5346414F: "afs",
-    0x65735546: "fuse",
-    0x6B414653: "afs",
-    0x73757245: "coda",
-    0x7461636F: "ocfs2",
-    0x786F4256: "vboxsf",
-    0xAAD7AAEA: "panfs",
-    0xBACBACBC: "vmhgfs",
-    0xFE534D42: "smb2",
-    0xFF534D42: "cifs",
-}
+from rewindd.model.filesystems import REMOTE
+
+#: What is another machine's, or served by a program: virtiofs and what mounts as fuse.NAME or fuseblk are FUSE.
+WITHOUT_EVENTS = {**REMOTE, 0x65735546: "fuse"}
 
 #: struct statfs has 120 bytes on 64-bit Linux; its first word is f_type.
 _STATFS_BYTES = 256
