@@ -25,14 +25,14 @@ def why_not() -> str | None:
 def inside(root: Path, called: str, grant_directory: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     """Runs a command in the workspace, in a sandbox that has nothing of the daemon's but one grant's directory."""
     mounts = ["--bind", str(root), called, "--ro-bind", str(grant_directory), PLACE, "--chdir", called]
-    environment = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "PWD": called, "REWINDD_SOCKET": SOCKET, "REWINDD_AUTOSTART": "0"}
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/agent", "PWD": called, "REWINDD_SOCKET": SOCKET, "REWINDD_AUTOSTART": "0"}
     return subprocess.run([*_bare(), *mounts, *command], env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def _bare() -> list[str]:
     source = Path(rewindd.__file__).parents[1]
     shown = dict.fromkeys([sys.base_prefix, sys.prefix, str(source)])
-    options = ["bwrap", "--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+    options = ["bwrap", "--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/agent"]
     for path in _SYSTEM:
         if Path(path).is_symlink():
             options += ["--symlink", str(Path(path).readlink()), path]

@@ -203,7 +203,7 @@ class Session(Handle):
         self,
         *paths: calls.AnyPath,
         position: str | None = None,
-        overwrite: bool = True,
+        overwrite: bool | None = None,
         plan: str | None = None,
         dry_run: bool = False,
     ) -> replies.RewindResult:
@@ -211,7 +211,7 @@ class Session(Handle):
 
         Args:
             position: as they were there; None: as they were before they were last deleted.
-            overwrite: False makes it a conflict where something else is there now.
+            overwrite: False: a conflict where something else is there now. True: also what another session is editing.
             plan: the id of the plan that was looked at; with another one nothing is touched.
 
         Raises:

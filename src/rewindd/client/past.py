@@ -44,7 +44,7 @@ def blame(seat: Seat, path: AnyPath, position: str | None) -> Work[replies.Blame
 
 
 def restore(
-    seat: Seat, paths: Sequence[AnyPath], *, position: str | None, overwrite: bool, plan: str | None, dry_run: bool
+    seat: Seat, paths: Sequence[AnyPath], *, position: str | None, overwrite: bool | None, plan: str | None, dry_run: bool
 ) -> Work[replies.RewindResult]:
     """Brings paths back as they were at a position, or before they were last deleted."""
     given = [fs_text(path) for path in paths]

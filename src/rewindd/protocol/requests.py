@@ -266,14 +266,15 @@ class Rewind(Request, frozen=True, kw_only=True):
 class Restore(Request, frozen=True, kw_only=True):
     """Brings files, or directories with all below, back as they were at a position; moves no head, and removes nothing.
 
-    Without a position: as they were before they were last deleted. `overwrite` False: what is there and differs is a conflict.
+    Without a position: as they were before they were last deleted. `overwrite` False: what is there and differs is a conflict;
+    true: also what another session is in the middle of editing is overwritten, which is `busy` otherwise.
     """
 
     op = "restore"
     mutates = True
     paths: Paths
     position: str | None = None
-    overwrite: bool = True
+    overwrite: bool | None = None
     plan: str | None = None
     dry_run: bool = False
     base: Base | None = None

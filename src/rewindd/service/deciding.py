@@ -19,7 +19,7 @@ from rewindd.plan.naming import Names
 from rewindd.plan.settle import Action, Decision, Settled, settle
 from rewindd.protocol import replies
 from rewindd.service import comparing, render, strangers, unkept
-from rewindd.service.holding import editor
+from rewindd.service.holding import editor, editors_below
 from rewindd.service.keeping import Content
 from rewindd.service.protecting import protection
 from rewindd.service.reading import PAGE_ROWS, Contents
@@ -87,12 +87,10 @@ async def decide(
     if not lose_unsaved:
         drafts = unkept.refused(tree, drafts, looks)
     drafts = protection(state, tree, granted=through is not None).keep(drafts)
-    edited = _edited(state, tree, drafts, session) if session is not None and on_conflict is not OnConflict.OVERWRITE else {}
+    is_forced = on_conflict is OnConflict.OVERWRITE
+    edited = _edited(state, tree, drafts, session) if session is not None and not is_forced else {}
     names = names.also({one: (await state.session(one)).agent for one in edited.values()})
-    drafts = [
-        replace(draft, way=Clash(f"being edited by {names.sessions([edited[draft.path]])}")) if draft.path in edited else draft
-        for draft in drafts
-    ]
+    drafts = _clashing(drafts, edited, names)
     merging = [draft for draft in drafts if isinstance(draft.way, Merged)]
     merged: dict[RelPath, Version | Clash] = {}
     contents, made = dict[bytes, bytes](), dict[bytes, bytes]()
@@ -107,6 +105,12 @@ async def decide(
         settled = settle(timeline, drafts, merged, tree.index, on_conflict, names)
     else:
         settled = await state.bridge.work(settle, timeline, drafts, merged, tree.index, on_conflict, names)
+    inside = editors_below(state, tree, session, _ending(settled.decisions)) if session is not None and not is_forced else {}
+    if inside:  # what they are about to write would have no place: it is as if they edited the directory
+        names = names.also({one: (await state.session(one)).agent for one in inside.values()})
+        drafts = _clashing(drafts, inside, names)
+        edited |= inside
+        settled = settle(timeline, drafts, merged, tree.index, on_conflict, names)
     settled = replace(settled, kept=(*settled.kept, *_blind(tree, {draft.path for draft in drafts}, paths)))
     losing = [d for d in settled.decisions if d.path in looks and d.expect != d.target]
     as_known = {d.path: replace(d, expect=tree.index[d.path].version) for d in losing}
@@ -121,6 +125,19 @@ async def decide(
     refused = tuple(one.path for one in settled.conflicts if one.path in looks)
     lost = tuple(d.path for d in losing)
     return Decided(settled, kept, counts, None, not_quiet, not_restored=away, busy=busy, unkept=refused, lost=lost)
+
+
+def _clashing(drafts: Iterable[Draft], edited: Mapping[RelPath, SessionId], names: Names) -> list[Draft]:
+    """The drafts, those turned into a conflict that are about what another session edits."""
+    return [
+        replace(draft, way=Clash(f"being edited by {names.sessions([edited[draft.path]])}")) if draft.path in edited else draft
+        for draft in drafts
+    ]
+
+
+def _ending(decisions: Iterable[Decision]) -> set[RelPath]:
+    """The directories that go, or make way for something else."""
+    return {d.path for d in decisions if isinstance(d.expect, Directory) and not isinstance(d.target, Directory)}
 
 
 def _edited(state: State, tree: Tree, drafts: Iterable[Draft], session: SessionId) -> dict[RelPath, SessionId]:

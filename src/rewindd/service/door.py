@@ -94,7 +94,11 @@ class Door:
         return wire.encode_reply(told)
 
     async def end(self) -> None:
-        """Closes the grant's sessions: what they hold is free for others. Their checkpoints stay; outside they can be opened again."""
+        """Notes that the grant is over, whatever the clock says later, and closes its sessions: what they hold is free for others.
+
+        Their checkpoints stay; outside they can be opened again.
+        """
+        await self._state.bridge.transact(lambda db: grants.revoke(db, self._grant.id, time_ns()))
         found = await self._state.bridge.transact(lambda db: sessions.of_grant(db, self._grant.id))
         await granted.close(found, self._ask)
 

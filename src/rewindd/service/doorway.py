@@ -39,7 +39,7 @@ def _offer(word: GrantedOps | None, reply: type[Reply], *fields: str, adds: bool
 
 
 _SNAPSHOT, _SAVE, _LIST, _DIFF, _REWIND = GrantedOps.SNAPSHOT, GrantedOps.SAVE, GrantedOps.LIST, GrantedOps.DIFF, GrantedOps.REWIND
-_OPENING = ("directory", "device", "inode", "agent", "id", "parent", "capture", "attribution", "exact", "from_position")
+_OPENING = ("directory", "device", "inode", "agent", "id", "parent", "capture", "exact", "from_position")
 _AIM = ("position", "before", "restore", "on_conflict", "paths", "plan", "dry_run", "base", "across_head")
 
 #: All that any grant lets in.

@@ -6,16 +6,17 @@ from collections.abc import Collection, Iterable
 from time import time_ns
 from typing import Protocol
 
-from rewindd.errors import BadRequest, Busy, RewinddError
+from rewindd.errors import BadRequest, Busy, RefusedRoot, RewinddError
 from rewindd.model.grant import MAX_TTL_S, Grant, GrantedOps
 from rewindd.model.ids import GrantId
-from rewindd.model.session import Capture
+from rewindd.model.session import Capture, Workspace
 from rewindd.paths import FsText
 from rewindd.protocol import replies
 from rewindd.protocol.requests import MakeGrant, RevokeGrant
-from rewindd.service import doorway, granted, names, render
+from rewindd.service import baseline, doorway, granted, names, render
 from rewindd.service.door import Door
 from rewindd.service.granted import Ask
+from rewindd.service.places import refuse_whole_home
 from rewindd.service.state import State
 from rewindd.service.turn import Turn
 from rewindd.service.words import choice
@@ -84,7 +85,7 @@ async def make(state: State, doors: Doors, request: MakeGrant, turn: Turn, ask: 
     """Makes a grant; durable, and its socket listens, on return.
 
     Raises:
-        BadRequest: an operation, time, size or path that cannot be.
+        BadRequest: an operation, time, size or path that cannot be; a directory that is a part of a workspace.
         UnknownWorkspace, RefusedRoot, AlreadyExists: see `workspaces`.
         Busy: there are as many as can be.
         BadConfig: the path of its socket is too long.
@@ -100,6 +101,12 @@ async def make(state: State, doors: Doors, request: MakeGrant, turn: Turn, ask: 
         workspace = await find_or_add(state, *place, exact=False, capture=Capture.SNAPSHOTS)
     if request.outside is not None and request.outside.rstrip("/") != workspace.root:
         raise BadRequest(f"{request.outside!r} is not the workspace's root, which is {workspace.root!r}", field="outside")
+    # What is mounted into the sandbox is the directory; with more than that it would see and write what is not there.
+    is_same = (workspace.device, workspace.inode) == (request.device, request.inode)
+    if not is_same and request.outside is None and request.directory.rstrip("/") != workspace.root:
+        why = f"{request.directory!r} is in the workspace {workspace.root!r}, and a grant is of all of one"
+        raise BadRequest(f"{why}: name that, or make the directory a repository of its own", field="directory")
+    await _capture(state, workspace)
     now = time_ns()
     grant = Grant(
         id=GrantId(names.grant_id()),
@@ -125,6 +132,15 @@ async def make(state: State, doors: Doors, request: MakeGrant, turn: Turn, ask: 
         await state.bridge.transact(lambda db: rows.revoke(db, grant.id, time_ns()))
         raise
     return answer
+
+
+async def _capture(state: State, workspace: Workspace) -> None:
+    """Begins to capture what may be captured whole: what a session in the sandbox would take in at first is counted as nobody's."""
+    try:
+        refuse_whole_home(workspace.root, state.home, Capture.WORKSPACE)
+    except RefusedRoot:
+        return
+    await baseline.want(state, await state.tree(workspace.id))
 
 
 async def list_grants(state: State, doors: Doors) -> replies.Grants:

@@ -1,6 +1,6 @@
 """Who holds a path: from the claims and windows in memory to the `Holders` that attribution judges by."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from rewindd.model.ids import SessionId
 from rewindd.model.session import Attribution, Claim
@@ -62,6 +62,16 @@ def edited_by(state: State, tree: Tree, path: RelPath) -> str | None:
 def editor(state: State, tree: Tree, session: SessionId, path: RelPath) -> SessionId | None:
     """Returns another session that is in the middle of an announced edit of a path; None where there is none."""
     return next((one for one in _announced(state, tree, path).brackets if one != session), None)
+
+
+def editors_below(state: State, tree: Tree, session: SessionId, tops: Set[RelPath]) -> dict[RelPath, SessionId]:
+    """Returns those of some directories in which another session is in the middle of an announced edit, at any depth, and who it is."""
+    found: dict[RelPath, SessionId] = {}
+    for path, held in tree.claims.items() if tops else ():
+        other = next((c.session for c in held if c.bracket is not None and c.session != session and is_live(state, c)), None)
+        if other is not None:
+            found |= {above: other for above in path.ancestors if above in tops}
+    return found
 
 
 def windows_of(tree: Tree, session: SessionId, kind: WindowKind | None = None) -> list[Window]:

@@ -22,15 +22,38 @@ __all__ = ["FROM_GRANTS", "PROTECTED", "Protection", "from_grants", "protection"
 FROM_GRANTS = (
     # Agents: settings that start commands (hooks, MCP servers), and allow lists.
     *(".claude", ".claude.json", ".mcp.json", ".codex", ".gemini", ".cursor", ".opencode", "opencode.json", "opencode.jsonc"),
+    *(
+        "agents.md",
+        "claude.md",
+        "gemini.md",
+        ".cursorrules",
+        ".windsurfrules",
+        ".windsurf",
+        "**/.github/copilot-instructions.md",
+        ".amazonq",
+    ),
+    *(".kiro", ".qwen", ".zed", ".junie", ".goosehints", "**/.config/goose", "**/.config/amp", ".amp", ".crush.json", "crush.json"),
+    *(".copilot", ".factory", ".trae", ".augment", "**/.config/claude", "**/.config/rewindd"),
     *("**/.config/opencode", ".cline", ".clinerules", "**/.github/hooks", "**/.github/copilot", ".aider*", ".continue", ".roo"),
     # Editors and tools that run what a directory's settings say.
     *(".vscode", ".idea", ".devcontainer", ".devcontainer.json", ".exrc", ".nvimrc", ".nvim.lua", ".gdbinit", ".husky"),
     # Shells and logins.
     *(".envrc", ".bashrc", ".bash_*", ".profile", ".zshrc", ".zshenv", ".zprofile", ".zlogin", ".zlogout", ".kshrc", ".cshrc", ".tcshrc"),
+    *(
+        ".mkshrc",
+        ".shrc",
+        ".ashrc",
+        ".xonshrc",
+        ".bashrc.d",
+        "**/.config/powershell",
+        "**/.config/elvish",
+        "**/etc/profile",
+        "**/etc/bash.bashrc",
+    ),
     *(".login", ".logout", ".inputrc", "**/.config/fish", "**/.config/nushell", ".xprofile", ".xinitrc", ".xsession", ".xsessionrc"),
     *("**/.config/autostart", "**/.config/systemd", "**/.config/environment.d", ".pam_environment", ".ssh"),
     # git outside its own directory.
-    *(".gitconfig", "**/.config/git"),
+    *(".gitconfig", "**/.config/git", ".gitmodules", ".gitattributes"),
 )
 
 

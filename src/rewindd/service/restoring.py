@@ -48,8 +48,8 @@ async def restore(state: State, request: Restore, session: Session, turn: Turn) 
     Raises:
         UnknownPath: nothing is known of a path, or not at that position, or it was not there then.
         BadRequest: no path is named; or no position, and nothing was deleted there last.
-        Conflict: without `overwrite`, something else is there now; or it cannot be restored; nothing was touched.
-        Busy: without `overwrite`, another session is in the middle of editing it.
+        Conflict: `overwrite` is False, and something else is there now; or it cannot be restored; nothing was touched.
+        Busy: unless `overwrite` is asked for, another session is in the middle of editing it.
         HeadMoved: the session is not where the caller believes it, or the plan that the caller was shown is not so any more.
         UnknownCheckpoint, AmbiguousCheckpoint: see `positions`.
         NotPermitted: through a grant, a position before the session.
@@ -69,7 +69,7 @@ async def restore(state: State, request: Restore, session: Session, turn: Turn) 
             if point is not None
             else await _before_deletion(state, tree, tops)
         )
-        drafts = plan.restore(timeline, wanted, overwrite=request.overwrite)
+        drafts = plan.restore(timeline, wanted, overwrite=request.overwrite is not False)
         asks = None if request.overwrite else session.id
         calling = await names_of(state, timeline, turn.through)
         decided = await decide(state, tree, timeline, drafts, OnConflict.FAIL, tops, calling, asks, turn.through)

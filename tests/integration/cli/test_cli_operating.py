@@ -272,15 +272,16 @@ def test_doctor_of_a_gap(place: Place) -> None:
     assert "large (limit: " in (found["gaps"]["message"] or "")
 
 
-def test_doctor_of_a_damaged_store(place: Place) -> None:
-    """A page whose rows are not in order is found by the daemon's quick check."""
+def test_a_damaged_store(place: Place) -> None:
+    """A page whose rows are not in order keeps the daemon from starting where there is no backup to come back from; the log says so."""
     place.run("save")
     place.run("daemon", "stop")
     _spoil(place.data / "store.db")
     place.doctor(0)  # nobody looks into the store without a daemon
-    place.run("daemon", "start")
-    found = place.doctor(1)
-    assert "answers: " in (found["store"]["message"] or "")
+    done = place.ran("daemon", "start")
+    assert done.returncode == 69
+    assert "rewindd.log" in done.stderr
+    assert "store.db is damaged: " in (place.run_dir / "rewindd.log").read_text()
 
 
 def _spoil(path: Path) -> None:

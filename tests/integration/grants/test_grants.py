@@ -3,10 +3,13 @@
 import os
 import select
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 import rewindd.blocking
 from rewindd.blocking import Client
@@ -14,7 +17,7 @@ from rewindd.errors import BadRequest, Busy, RefusedRoot
 from rewindd.paths import FsText
 from rewindd.protocol import replies
 from rewindd.protocol.requests import MakeGrant, RevokeGrant
-from support.daemon import RealDaemon
+from support.daemon import RealDaemon, real_daemon
 from support.grants import INSIDE, Box, box, grant, grants, paths_of, revoke, wait_until_said
 
 
@@ -152,8 +155,9 @@ def test_what_it_held(person: Client, inside: Box, granted: replies.Grant, tree:
     assert not (tree / "held").exists()
 
 
-def test_a_store_that_came_back_from_a_backup(tmp_path: Path) -> None:
+def test_a_store_that_came_back_from_a_backup(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A backup may not know that a grant was revoked: so all that are older than the store's return have ended."""
+    tmp_path = tmp_path_factory.mktemp("g")  # a socket of a grant has a long path
     daemon, root = RealDaemon(tmp_path), tmp_path / "tree"
     root.mkdir()
     try:
@@ -207,6 +211,20 @@ def test_it_ends_in_time(running: RealDaemon, person: Client, tree: Path) -> Non
     assert running.process is not None
 
 
+def test_its_end_is_written_down(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """So a clock that is set back does not bring it back with the next daemon."""
+    tmp_path = tmp_path_factory.mktemp("g")  # a socket of a grant has a long path
+    (tmp_path / "tree").mkdir()
+    with real_daemon(tmp_path, env={"HOME": str(tmp_path)}) as daemon:
+        with rewindd.blocking.connect(socket=daemon.socket, autostart=False) as client:
+            granted = grant(client, tmp_path / "tree", ttl_s=1.0)
+            with box(granted) as inside:
+                while Path(granted.socket).parent.exists():
+                    inside.socket.poll(10)
+    with closing(sqlite3.connect(daemon.data_dir / "store.db")) as db:
+        assert db.execute("SELECT revoked_at_ns IS NOT NULL FROM grants").fetchall() == [(1,)]
+
+
 def test_revoked(person: Client, tree: Path) -> None:
     """When `--revoke` returns the socket is closed, its directory gone, and nobody inside is answered; twice does no harm."""
     granted = grant(person, tree)
@@ -226,6 +244,7 @@ def test_revoked(person: Client, tree: Path) -> None:
 
 def test_the_quota(running: RealDaemon, person: Client, tree: Path) -> None:
     """What its sessions snapshot, change and say counts; at the end nothing comes in, and what is there can still be taken back."""
+    (tree / ".rewindignore").write_text("large\nhalf\n")  # what is captured anyhow costs a snapshot nothing
     granted = grant(person, tree, quota_bytes=60_000)
     (tree / "large").write_bytes(b"x" * 70_000)
     (tree / "half").write_bytes(b"y" * 20_000)
@@ -290,16 +309,22 @@ def test_what_cannot_be(person: Client, tree: Path, fields: dict[str, object], e
 
 
 def test_a_grant_of_a_directory_below(person: Client, tree: Path) -> None:
-    """A directory in a workspace stands for the whole of it, as everywhere; without a map the root is called as outside."""
+    """It is no grant of what is around it, unless that was named as well; then the root is called as outside without a map of its own."""
     (tree / ".git").mkdir()
     (tree / "below").mkdir()
+    below = (tree / "below").stat()
+    plain = MakeGrant(directory=FsText(str(tree / "below")))
+    for request in (plain, structs.replace(plain, device=below.st_dev, inode=below.st_ino)):
+        with pytest.raises(BadRequest, match="is of all of one"):
+            person.ask(request, replies.GrantReply)
     made = person.ask(MakeGrant(directory=FsText(str(tree / "below")), outside=FsText(str(tree))), replies.GrantReply).grant
     assert (made.root, made.inside) == (str(tree), str(tree))
     assert made.ops == ["diff", "list", "rewind", "save", "snapshot"]
 
 
-def test_a_daemon_that_was_started_on_demand(tmp_path: Path) -> None:
+def test_a_daemon_that_was_started_on_demand(tmp_path_factory: pytest.TempPathFactory) -> None:
     """It stays as long as a grant lets somebody in, who could not start another one; then it ends as without."""
+    tmp_path = tmp_path_factory.mktemp("g")  # a socket of a grant has a long path
     daemon = RealDaemon(tmp_path)
     config = tmp_path / "config.toml"
     config.write_text("[daemon]\nidle_exit_s = 1\n")

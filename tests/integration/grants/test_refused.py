@@ -344,3 +344,11 @@ def test_its_end_is_told(person: Client, tree: Path, running: RealDaemon) -> Non
     assert person.checkpoints(tree) == []
     assert session in [one.id for one in person.sessions(tree, closed=True)]
     assert running.process is not None
+
+
+def test_nobody_s_work_is_not_the_agent_s(running: RealDaemon, person: Client, tree: Path) -> None:
+    """A session that owns what nobody announced would show and take back the person's own edits: there is none through a grant."""
+    granted = grant(person, tree)
+    with box(granted) as inside:
+        assert inside.code("session.open", directory=os.fsencode(INSIDE), attribution="sole") == "not-permitted"
+    wait_until_said(running, f"grant {granted.id}: refused op=session.open code=not-permitted")

@@ -24,7 +24,7 @@ import rewindd.blocking
 from rewindd.errors import RewinddError
 
 ctl = [sys.executable, "-c", "from rewindd.cli.main import main; main()"]
-found = {"cwd": os.getcwd(), "run": os.listdir("/run/rewindd"), "home": os.listdir("/tmp")}
+found = {"cwd": os.getcwd(), "run": os.listdir("/run/rewindd"), "home": os.listdir(os.environ["HOME"])}
 
 def asked(*args, status=0):
     done = subprocess.run([*ctl, *args], capture_output=True, text=True)
