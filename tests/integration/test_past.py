@@ -11,7 +11,7 @@ import rewindd.blocking
 from rewindd import errors
 from rewindd.paths import FsText
 from rewindd.protocol import replies, requests
-from rewindd.service import showing
+from rewindd.service.asking import showing
 from support.desk import Desk, edit, photograph, saved
 
 pytestmark = pytest.mark.anyio

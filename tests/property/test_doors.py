@@ -19,7 +19,7 @@ from rewindd.plan import restore
 from rewindd.plan.draft import Aim, Keep, rewind
 from rewindd.protocol import replies
 from rewindd.protocol.requests import REQUESTS, Request
-from rewindd.service import doortelling, doorway, strangers
+from rewindd.service.doors import doortelling, doorway, strangers
 from support.anything import any_of
 from support.log import A, B, Log, text
 

@@ -8,7 +8,8 @@ from rewindd.daemon import binding, peers, server
 from rewindd.model import ids
 from rewindd.protocol import requests, wire
 from rewindd.protocol.requests import REQUESTS
-from rewindd.service import positions, query, turn
+from rewindd.service import turn
+from rewindd.service.asking import positions, query
 from support.protocol_page import PAGE, fields_of, in_replies, in_requests, replied, requested, sections
 from support.vectors import Vector, tag, vectors
 

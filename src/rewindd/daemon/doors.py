@@ -22,8 +22,8 @@ from rewindd import errors
 from rewindd.daemon import endpoint
 from rewindd.daemon.server import Server
 from rewindd.model.ids import GrantId
-from rewindd.service.door import Door
-from rewindd.service.meter import Meter
+from rewindd.service.doors.door import Door
+from rewindd.service.numbers.meter import Meter
 from rewindd.service.state import GRANTS_NAME
 
 _log = logging.getLogger(__name__)

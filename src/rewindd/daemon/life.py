@@ -20,7 +20,7 @@ from rewindd.daemon.reload import Tunable, Tuned
 from rewindd.daemon.server import Server, Service
 from rewindd.daemon.textfile import Source
 from rewindd.model.capture import CaptureSettings
-from rewindd.service.meter import Meter
+from rewindd.service.numbers.meter import Meter
 
 _log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from rewindd.daemon.pulse import Pulse
 from rewindd.protocol import wire
 from rewindd.protocol.requests import Request
 from rewindd.protocol.wire import Progress
-from rewindd.service.meter import Meter
+from rewindd.service.numbers.meter import Meter
 
 _log = logging.getLogger(__name__)
 #: pyzmq imports it with the first reply that is sent without a copy; the daemon imports nothing late.

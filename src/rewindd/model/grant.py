@@ -15,7 +15,7 @@ DEFAULT_QUOTA_BYTES = 1 << 30
 
 
 class GrantedOps(enum.Enum):
-    """What a grant can let in, in the words that people know; `service/doorway.py` says which operations each stands for."""
+    """What a grant can let in, in the words that people know; `service/doors/doorway.py` says which operations each stands for."""
 
     SNAPSHOT = "snapshot"
     SAVE = "save"

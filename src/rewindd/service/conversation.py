@@ -10,7 +10,7 @@ from rewindd.model.ids import EventId
 from rewindd.model.session import Head, Session
 from rewindd.protocol import replies
 from rewindd.protocol.requests import Base, EventBody, Record, StatsDelta
-from rewindd.service import render
+from rewindd.service.asking import render
 from rewindd.service.state import State
 from rewindd.service.turn import Turn
 from rewindd.store import checkpoints, events, sessions

@@ -14,33 +14,20 @@ from rewindd.model.session import Session
 from rewindd.protocol import requests, wire
 from rewindd.protocol.replies import ConfigInfo, Pong, Reply, Stopping
 from rewindd.protocol.requests import Request
-from rewindd.service import (
-    barriers,
-    blaming,
-    capturing,
-    conversation,
-    granting,
-    health,
-    metrics,
-    porting,
-    query,
-    reserving,
-    restoring,
-    retuning,
-    rewind,
-    save,
-    sessions,
-    showing,
-    snapshot,
-    telling,
-    windows,
-)
-from rewindd.service.granting import Doors
+from rewindd.service import conversation, porting, save, sessions, snapshot
+from rewindd.service.asking import blaming, query, showing
+from rewindd.service.capture import capturing, retuning, windows
+from rewindd.service.doors import granting
+from rewindd.service.doors.granting import Doors
 from rewindd.service.integrity import backing_up, verifying
 from rewindd.service.locking import locked
 from rewindd.service.memory import WORTH_BYTES, give_back
-from rewindd.service.meter import Meter
+from rewindd.service.notices import telling
+from rewindd.service.numbers import health, metrics
+from rewindd.service.numbers.meter import Meter
 from rewindd.service.retention import collecting, forgetting, pruning
+from rewindd.service.rewinding import barriers, restoring, rewind
+from rewindd.service.space import reserving
 from rewindd.service.state import State
 from rewindd.service.turn import Turn, TurnsNeeded, check_deadline, check_key, digest_of
 

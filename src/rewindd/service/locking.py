@@ -11,7 +11,7 @@ import anyio
 
 from rewindd.paths import RelPath
 from rewindd.service.bridge import from_reserve
-from rewindd.service.recover import recover
+from rewindd.service.rewinding.recover import recover
 from rewindd.service.state import State, Tree
 from rewindd.store import operations
 

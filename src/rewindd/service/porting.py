@@ -22,10 +22,12 @@ from rewindd.paths import FsText, RelPath
 from rewindd.protocol import replies
 from rewindd.protocol.portable import PortableCheckpoint, PortableDiff
 from rewindd.protocol.requests import Export, Import
-from rewindd.service import keeping, names, positions
+from rewindd.service import names
+from rewindd.service.asking import positions
+from rewindd.service.asking.reading import Contents, changes_since
+from rewindd.service.capture import keeping
 from rewindd.service.conversation import Transcript, transcript_to
 from rewindd.service.places import locate
-from rewindd.service.reading import Contents, changes_since
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.service.workspaces import find_or_add

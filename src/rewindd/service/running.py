@@ -12,15 +12,16 @@ from anyio.abc import TaskGroup
 
 from rewindd.errors import RewinddError, StoreError
 from rewindd.model.capture import CaptureSettings
-from rewindd.service import background, reserving, windows
 from rewindd.service.bridge import Bridge, from_reserve
+from rewindd.service.capture import background, windows
+from rewindd.service.capture.retuning import open_feed, open_mounts
 from rewindd.service.clock import steady_ns
 from rewindd.service.dispatch import KEPT_NS, Service
 from rewindd.service.integrity import backing_up, drilling, scrubbing
-from rewindd.service.meter import Meter
-from rewindd.service.recover import recover_all
+from rewindd.service.numbers.meter import Meter
 from rewindd.service.retention import keeping_house
-from rewindd.service.retuning import open_feed, open_mounts
+from rewindd.service.rewinding.recover import recover_all
+from rewindd.service.space import reserving
 from rewindd.service.state import State
 from rewindd.store import answers
 from rewindd.store.blobs import Blobs

@@ -13,16 +13,18 @@ from rewindd.model.window import WindowKind
 from rewindd.paths import ROOT, RelPath
 from rewindd.protocol import replies
 from rewindd.protocol.requests import Save
-from rewindd.service import baseline, names, positions, render
-from rewindd.service.comparing import compare, totals
+from rewindd.service import names
+from rewindd.service.asking import positions, render
+from rewindd.service.asking.comparing import compare, totals
+from rewindd.service.asking.reading import PAGE_ROWS, changes_since, delta_of, read_ahead, timeline
+from rewindd.service.capture import baseline
+from rewindd.service.capture.holding import drop, end_windows, of_session, why_left, windows_of
+from rewindd.service.capture.observing import Sighted, observing
+from rewindd.service.capture.sighting import Leave
 from rewindd.service.conversation import check_base, counted, parse
-from rewindd.service.holding import drop, end_windows, of_session, why_left, windows_of
 from rewindd.service.locking import locked
-from rewindd.service.observing import Sighted, observing
-from rewindd.service.reading import PAGE_ROWS, changes_since, delta_of, read_ahead, timeline
 from rewindd.service.retention import quota
-from rewindd.service.sharing import applying
-from rewindd.service.sighting import Leave
+from rewindd.service.rewinding.sharing import applying
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.store import checkpoints, events, sessions

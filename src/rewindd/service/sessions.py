@@ -13,10 +13,13 @@ from rewindd.model.session import Attribution, Baseline, Capture, Checkpoint, He
 from rewindd.paths import FsText
 from rewindd.protocol import replies
 from rewindd.protocol.requests import CloseSession, ListSessions, OpenSession, ShowSession
-from rewindd.service import baseline, heads, names, positions, render, telling
-from rewindd.service.holding import drop, end_windows, windows_of
+from rewindd.service import names
+from rewindd.service.asking import positions, render
+from rewindd.service.capture import baseline, heads
+from rewindd.service.capture.holding import drop, end_windows, windows_of
+from rewindd.service.capture.observing import observe
 from rewindd.service.locking import locked
-from rewindd.service.observing import observe
+from rewindd.service.notices import telling
 from rewindd.service.places import refuse_whole_home
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn

@@ -18,17 +18,19 @@ from rewindd.paths import ROOT, FsText, RelPath
 from rewindd.protocol import replies
 from rewindd.protocol.requests import BeginEdit, EndEdit, Release, TakeSnapshot
 from rewindd.protocol.wire import Progress
-from rewindd.service import ahead, keeping, names, telling
-from rewindd.service.changes import Change, arrival
+from rewindd.service import names
+from rewindd.service.capture import ahead, keeping
+from rewindd.service.capture.changes import Change, arrival
+from rewindd.service.capture.holding import claims_on, drop, ending, of_session, take
+from rewindd.service.capture.observing import append, enter_unknown, observe, remember, write_rows
+from rewindd.service.capture.own_places import OwnPlaces
+from rewindd.service.capture.sighting import arming
 from rewindd.service.clock import steady_ns
-from rewindd.service.holding import claims_on, drop, ending, of_session, take
+from rewindd.service.doors.spending import first_seen_bytes
 from rewindd.service.locking import breathing, locked
-from rewindd.service.observing import append, enter_unknown, observe, remember, write_rows
-from rewindd.service.overlaps import overlaps
-from rewindd.service.own_places import OwnPlaces
+from rewindd.service.notices import telling
+from rewindd.service.notices.overlaps import overlaps
 from rewindd.service.places import locate
-from rewindd.service.sighting import arming
-from rewindd.service.spending import first_seen_bytes
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.store import claims as claim_rows

@@ -26,17 +26,17 @@ from rewindd.model.stakes import Stakes
 from rewindd.model.window import Window
 from rewindd.paths import ROOT, RelPath
 from rewindd.protocol.replies import ConfigInfo, Recovered
+from rewindd.service.asking.recent import Recent
 from rewindd.service.bridge import Bridge
 from rewindd.service.clock import LastAsked
-from rewindd.service.inbox import Inbox, inboxes
 from rewindd.service.integrity.care import Care
 from rewindd.service.keys import Keys
-from rewindd.service.measured import MeasuredRoom
 from rewindd.service.memory import settle
-from rewindd.service.quotas import Quota
-from rewindd.service.recent import Recent
+from rewindd.service.notices.inbox import Inbox, inboxes
 from rewindd.service.remembered import Remembered
-from rewindd.service.storing import Storing
+from rewindd.service.space.measured import MeasuredRoom
+from rewindd.service.space.quotas import Quota
+from rewindd.service.space.storing import Storing
 from rewindd.store import answers, claims, heads, index, sessions, workspaces
 from rewindd.store import stakes as stake_rows
 from rewindd.store.blobs import Blobs, in_files

@@ -10,8 +10,8 @@ from rewindd.errors import AlreadyExists
 from rewindd.model.ids import WorkspaceId
 from rewindd.model.session import Capture, Workspace
 from rewindd.service import names, places
-from rewindd.service.holding import drop
-from rewindd.service.nesting import leave_to
+from rewindd.service.capture.holding import drop
+from rewindd.service.capture.nesting import leave_to
 from rewindd.service.places import Place
 from rewindd.service.state import State
 from rewindd.service.words import choice

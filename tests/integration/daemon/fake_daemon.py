@@ -16,7 +16,7 @@ from rewindd.model.capture import CaptureSettings
 from rewindd.protocol import requests, wire
 from rewindd.protocol.replies import Chunk, ConfigInfo, Pong, Stopping
 from rewindd.protocol.wire import Progress
-from rewindd.service.meter import Meter
+from rewindd.service.numbers.meter import Meter
 
 
 class FakeService:

@@ -12,8 +12,8 @@ from rewindd.paths import FsText
 from rewindd.protocol import replies
 from rewindd.protocol.portable import PortableCheckpoint
 from rewindd.protocol.requests import REQUESTS, Request, Rewind, Undo
-from rewindd.service.doorway import OFFERED
-from rewindd.service.strangers import OTHERS
+from rewindd.service.doors.doorway import OFFERED
+from rewindd.service.doors.strangers import OTHERS
 from support.daemon import RealDaemon
 from support.desk import photograph
 from support.grants import INSIDE, Box, Fields, box, grant, paths_of, revoke, wait_until_said

@@ -11,7 +11,7 @@ from rewindd.errors import RefusedRoot, RewinddError, UnknownWorkspace
 from rewindd.model.capture import CaptureSettings
 from rewindd.paths import FsText
 from rewindd.protocol import replies, requests, wire
-from rewindd.service import capturing
+from rewindd.service.capture import capturing
 from rewindd.service.dispatch import Service
 from rewindd.service.running import running
 from rewindd.tree.look import SPECIAL

@@ -9,9 +9,9 @@ import pytest
 from rewindd.model.grant import GrantedOps
 from rewindd.paths import RelPath
 from rewindd.protocol.requests import REQUESTS
-from rewindd.service.doortelling import TOLD
-from rewindd.service.doorway import OFFERED, check_inside
-from rewindd.service.protecting import Protection, from_grants
+from rewindd.service.doors.doortelling import TOLD
+from rewindd.service.doors.doorway import OFFERED, check_inside
+from rewindd.service.rewinding.protecting import Protection, from_grants
 from support.protocol_page import structures
 
 #: Every structure in what is told through a grant, with all its fields. Who adds one says in `doortelling` what of it is told, then here.

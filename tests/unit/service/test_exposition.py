@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from rewindd.service.exposition import Family, Sample, gauge, histogram, text
-from rewindd.service.meter import BOUNDS_S, OTHER, Meter
+from rewindd.service.numbers.exposition import Family, Sample, gauge, histogram, text
+from rewindd.service.numbers.meter import BOUNDS_S, OTHER, Meter
 
 words = st.text(max_size=20)
 numbers = st.floats(allow_nan=False, allow_infinity=False)

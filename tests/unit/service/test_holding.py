@@ -8,7 +8,7 @@ import pytest
 from rewindd.model.ids import SessionId
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol import replies, requests
-from rewindd.service.holding import held_by_others, why_left
+from rewindd.service.capture.holding import held_by_others, why_left
 from support.windows import Sill, sill
 
 pytestmark = pytest.mark.anyio

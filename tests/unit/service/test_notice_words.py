@@ -6,7 +6,7 @@ from rewindd.model.ids import OperationId, SessionId
 from rewindd.model.log import Owner
 from rewindd.model.notice import Notice, NoticeKind
 from rewindd.paths import RelPath
-from rewindd.service.notice_words import overlap, words
+from rewindd.service.notices.notice_words import overlap, words
 
 A, B, C = SessionId("a"), SessionId("b"), SessionId("c")
 #: 2026-01-02 20:15:42 UTC.

@@ -13,8 +13,8 @@ from rewindd.model.notice import Notice, NoticeKind
 from rewindd.model.versions import ABSENT, File
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol import replies, requests
-from rewindd.service import inbox, telling
-from rewindd.service.inbox import MAX_PENDING, Inbox
+from rewindd.service.notices import inbox, telling
+from rewindd.service.notices.inbox import MAX_PENDING, Inbox
 from support.windows import Sill, sill
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ from rewindd.model.versions import ABSENT, Directory, File, Version
 from rewindd.paths import RelPath
 from rewindd.plan.draft import Draft, Exact, Keep, Merged
 from rewindd.plan.merge import Clash
-from rewindd.service.protecting import PROTECTED, Protection
+from rewindd.service.rewinding.protecting import PROTECTED, Protection
 from rewindd.tree.rules.patterns import Patterns
 
 #: A path's parts, of few names, so that they meet the patterns.

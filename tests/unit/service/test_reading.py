@@ -17,8 +17,8 @@ from rewindd.model.session import Attribution, Capture, Head, Session, Workspace
 from rewindd.model.versions import ABSENT, UNKNOWN, Kind
 from rewindd.paths import RelPath
 from rewindd.plan.draft import Aim, Draft, Merged, rewind, undo
-from rewindd.service import reading
-from rewindd.service.reading import changes_in, timeline_in
+from rewindd.service.asking import reading
+from rewindd.service.asking.reading import changes_in, timeline_in
 from rewindd.service.state import Tree
 from rewindd.store import edits, operations, sessions, workspaces
 from rewindd.store.database import Connection, open_database

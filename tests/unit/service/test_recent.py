@@ -1,6 +1,6 @@
 """Contents that are remembered for a while."""
 
-from rewindd.service.recent import LARGEST_BYTES, Recent
+from rewindd.service.asking.recent import LARGEST_BYTES, Recent
 
 
 def test_what_was_used_longest_ago_goes_first() -> None:

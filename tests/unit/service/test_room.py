@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from rewindd.model.capture import CaptureSettings
-from rewindd.service import room as room_module
 from rewindd.service.bridge import Bridge
-from rewindd.service.room import HOLDS_BYTES, HOLDS_S, room
+from rewindd.service.space import room as room_module
+from rewindd.service.space.room import HOLDS_BYTES, HOLDS_S, room
 from rewindd.service.state import State
 from rewindd.store import blobs
 from rewindd.store.blobs import Blobs

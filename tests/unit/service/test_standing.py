@@ -3,7 +3,7 @@
 from rewindd.model.operation import Step
 from rewindd.model.versions import ABSENT, Directory, File, Version
 from rewindd.paths import RelPath
-from rewindd.service.standing import Found, judge
+from rewindd.service.rewinding.standing import Found, judge
 from rewindd.tree.look import Look
 
 OLD, NEW, THEIRS = (File(letter * 32, 1, 0o644) for letter in (b"o", b"n", b"t"))

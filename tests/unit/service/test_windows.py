@@ -10,7 +10,7 @@ import pytest
 from rewindd import errors
 from rewindd.paths import FsText
 from rewindd.protocol import replies, requests
-from rewindd.service import windows
+from rewindd.service.capture import windows
 from support.windows import Sill, sill
 
 pytestmark = pytest.mark.anyio
@@ -172,7 +172,7 @@ async def test_it_ends_after_its_time(at: Sill, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("pid", [1, windows.MAX_PID])
 async def test_a_process_that_is_not_ours_to_wait_for(at: Sill, pid: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is not there, or another user's, is no reason to refuse, or to end it at once."""
-    monkeypatch.setattr("rewindd.service.windows.os.geteuid", lambda: 12345)
+    monkeypatch.setattr("rewindd.service.capture.windows.os.geteuid", lambda: 12345)
     window = await at.window(A, pid=pid)
     at.write("old", "1\n")
     assert not await at.is_quiet(B)

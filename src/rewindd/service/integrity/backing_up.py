@@ -18,7 +18,7 @@ from rewindd.paths import FsText
 from rewindd.protocol.integrity import BackedUp, MakeBackup
 from rewindd.service.integrity.care import Holding
 from rewindd.service.integrity.idle import idle
-from rewindd.service.room import free
+from rewindd.service.space.room import free
 from rewindd.service.state import State
 from rewindd.service.turn import Turn
 from rewindd.store import copying

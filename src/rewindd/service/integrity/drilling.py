@@ -13,8 +13,8 @@ from rewindd.model.versions import Absent, File, Unknown, Version
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol import wire
 from rewindd.protocol.integrity import CheckpointRef, Damage
-from rewindd.service.room import room
-from rewindd.service.showing import PART_PATHS, page_of_tree
+from rewindd.service.asking.showing import PART_PATHS, page_of_tree
+from rewindd.service.space.room import room
 from rewindd.service.state import State
 from rewindd.store import blobs as blob_rows
 from rewindd.store import checkpoints

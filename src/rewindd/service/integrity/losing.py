@@ -4,7 +4,7 @@ from functools import partial
 
 from rewindd.paths import FsText
 from rewindd.protocol.integrity import CheckpointRef, LossInfo
-from rewindd.service import render
+from rewindd.service.asking import render
 from rewindd.service.state import State
 from rewindd.store import opening
 

@@ -12,7 +12,7 @@ import msgspec
 
 from rewindd.errors import ShuttingDown, StoreError
 from rewindd.protocol.integrity import Damage, ScrubInfo
-from rewindd.service import render
+from rewindd.service.asking import render
 from rewindd.service.integrity import healing
 from rewindd.service.integrity.care import Outcome, Scrub
 from rewindd.service.integrity.examining import Examination, Found

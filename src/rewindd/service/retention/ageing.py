@@ -14,7 +14,7 @@ from rewindd.model.ids import WorkspaceId
 from rewindd.model.session import Workspace
 from rewindd.paths import FsText
 from rewindd.protocol.retention import GoneWorkspace
-from rewindd.service import render
+from rewindd.service.asking import render
 from rewindd.service.locking import locked
 from rewindd.service.places import is_there
 from rewindd.service.state import State

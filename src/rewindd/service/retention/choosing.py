@@ -11,8 +11,8 @@ from time import time_ns
 
 from rewindd.model.ids import BarrierId, CheckpointId, WorkspaceId
 from rewindd.model.session import Checkpoint
+from rewindd.service.notices.telling import MAX_BEHIND
 from rewindd.service.state import State
-from rewindd.service.telling import MAX_BEHIND
 from rewindd.store import checkpoints, pruning, sessions, stakes, workspaces
 from rewindd.store.database import Connection
 from rewindd.store.pruning import Since

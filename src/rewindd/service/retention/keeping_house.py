@@ -9,9 +9,9 @@ import anyio
 from rewindd.errors import RewinddError, ShuttingDown
 from rewindd.model.ids import WorkspaceId
 from rewindd.service.integrity.idle import idle
-from rewindd.service.quotas import Looked
 from rewindd.service.retention import ageing, collecting, pruning, quota
 from rewindd.service.retention.choosing import choose
+from rewindd.service.space.quotas import Looked
 from rewindd.service.state import State
 from rewindd.store import checkpoints, workspaces
 

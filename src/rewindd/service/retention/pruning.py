@@ -17,7 +17,7 @@ from rewindd.model.session import Workspace
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol import wire
 from rewindd.protocol.retention import Dropped, KeptFor, Prune, Pruned, PrunedWorkspace
-from rewindd.service import render
+from rewindd.service.asking import render
 from rewindd.service.locking import locked
 from rewindd.service.retention import ageing, collecting
 from rewindd.service.retention.choosing import Choice, askable, choose

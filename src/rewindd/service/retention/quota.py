@@ -13,7 +13,7 @@ from rewindd.model.ids import WorkspaceId
 from rewindd.model.retention import QUOTA_PERCENT
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol.retention import Biggest, OverQuota
-from rewindd.service.quotas import Told
+from rewindd.service.space.quotas import Told
 from rewindd.service.state import State
 from rewindd.store import upkeep, usage, workspaces
 from rewindd.store.totals import totals
