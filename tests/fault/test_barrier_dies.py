@@ -13,6 +13,7 @@ from rewindd.client.blocking_session import Session
 from rewindd.protocol.replies import Recorded
 from rewindd.protocol.requests import EventBody, Record
 from support.daemon import real_daemon
+from support.dying import MEDDLED
 from support.stage import Stage, a_stage
 
 DONE, ROLLED_BACK = "done", "rolled-back"
@@ -115,6 +116,101 @@ def test_a_rewind_to_a_barrier_that_somebody_is_in_the_way_of(rewinding: Stage) 
     assert {path: what for path, what in found["tree"].items() if path != "gone"} == rewinding.before
 
 
+def changing(stage: Stage) -> list[int]:
+    """The effects that change the tree: those between the record of the operation and its end, without what is staged and synced."""
+    return [n for n, name in enumerate(stage.names, 1) if name in ("tree.exchange", "tree.create", "tree.remove")]
+
+
+def test_a_step_that_cannot_be_done(rewinding: Stage) -> None:
+    """For every change of the tree: refused by the system it is said so, with the path, and files and every head are as before."""
+    rewinding.put_back()
+    before: dict[str, list[Any]] = rewinding.recover().result["heads"]
+    refused = 0
+    for number in changing(rewinding):
+        told = f"{number} {rewinding.names[number - 1]}"
+        found = rewinding.do(f"EPERM:{number}").result
+        if "error" in found["answers"][0]:
+            refused += 1
+            assert found["answers"][0]["error"] == "conflict", told
+            assert (found["photographs"][0], found["heads"]) == (rewinding.before, before), told
+        else:  # what is only removed with the stages
+            assert (found["photographs"][0], found["heads"]) == (rewinding.after, rewinding.heads), told
+        assert (found["log"], rewinding.leftovers) == ([], []), told
+    assert refused > 3
+
+
+def test_somebody_changes_what_is_still_to_do(rewinding: Stage) -> None:
+    """Their change stays and all else is as before; asked again, all of it is done."""
+    rewinding.put_back()
+    before: dict[str, list[Any]] = rewinding.recover().result["heads"]
+    first = changing(rewinding)[0]
+    for number in (first, first + 1):
+        found = rewinding.do(meddling=number).result
+        assert found["answers"][0]["error"] == "conflict"
+        assert found["heads"] == before
+        tree = found["photographs"][0]
+        assert {path: what for path, what in tree.items() if path != MEDDLED} == {
+            path: what for path, what in rewinding.before.items() if path != MEDDLED
+        }
+        assert (rewinding.root / MEDDLED).read_text() == "theirs\n"
+        assert (found["log"], rewinding.leftovers) == ([], [])
+        again = rewinding.go_on().result
+        assert (again["photographs"][0], again["heads"]) == (rewinding.after, rewinding.heads)
+
+
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.long), 4])
+def test_death_while_it_is_taken_back(rewinding: Stage, step: int) -> None:
+    """Killed at any effect after a step failed: the next life has files and all heads back, or nothing, and undo gives all of it back."""
+    rewinding.put_back()
+    before: dict[str, list[Any]] = rewinding.recover().result["heads"]
+    failing = changing(rewinding)[-2]
+    failed = rewinding.do(f"EPERM:{failing}").result
+    assert failed["answers"][0]["error"] == "conflict"
+    outcomes: list[str] = []
+    for dying in range(failing + 1, len(failed["names"]) + 1, step):
+        if not rewinding.do(f"EPERM:{failing},die:{dying}").was_killed:  # the end of a life has now one effect more, now one less
+            break
+        after = rewinding.look_back()
+        outcomes.append(expect_all_or_none(rewinding, after, before, f"{dying} {failed['names'][dying - 1]}"))
+        assert (after["answered"], after["heads_answered"]) == (rewinding.after, rewinding.heads)
+        assert (after["after_undo"], after["heads_after_undo"]) == (rewinding.before, before)
+        assert (after["log"], rewinding.leftovers) == ([], [])
+    assert "before" in outcomes
+    assert len(outcomes) > 20 / step
+
+
+def test_an_undo_and_a_redo_are_of_all_or_of_none(tmp_path: Path) -> None:
+    """A step that the system refuses takes all of an undo back, and all of a redo; the error names the path and what to do."""
+    root = tmp_path.resolve() / "tree"
+    root.mkdir()
+    with real_daemon(tmp_path.resolve()) as daemon:
+        for number, act in ((4, "undo"), (6, "redo")):  # a rewind and each of these replaces two files
+            daemon.stop()
+            daemon.start(env={"REWINDD_FAULTS": f"EPERM:{number}:tree.exchange"})
+            with rewindd.blocking.connect(socket=daemon.socket, autostart=False) as client:
+                with client.session(root, agent="ann", session_id="ann") as ann, client.session(root, agent="ben", session_id="ben") as ben:
+                    for word in ("before", "after"):
+                        for session in (ann, ben):
+                            with session.editing(session.id):
+                                (root / session.id).write_text(f"{word}, for the {act}\n")
+                            session.history.add_user_message(word)
+                            session.save(word)
+                        if word == "before":
+                            made = client.barrier(root)
+                    ann.rewind(f"barrier:{made.id}")
+                    if act == "redo":
+                        ann.undo()
+                    stood = [(one.head, one.stats.total_messages) for one in client.sessions(root)]
+                    files = [(root / name).read_text() for name in ("ann", "ben")]
+                    doing = ann.undo if act == "undo" else ann.redo
+                    with pytest.raises(errors.Conflict, match=r"'ben' cannot be restored: operation not permitted.* Mend that"):
+                        doing()
+                    assert [(one.head, one.stats.total_messages) for one in client.sessions(root)] == stood
+                    assert [(root / name).read_text() for name in ("ann", "ben")] == files
+                    assert sorted(doing().restored) == ["ann", "ben"]
+                    assert client.status().recovered == []
+
+
 def test_death_of_the_recovery(rewinding: Stage) -> None:
     """The recovery of a rewind to a barrier that dies itself, at every third effect, ends with all of it done in the life after it."""
     number, again, died = rewinding.names.index("tree.create") + 1, 1, True
@@ -178,6 +274,6 @@ def test_a_rewind_to_a_barrier_that_fails(rewinding: Stage, error: str) -> None:
         first, second, third = found["answers"]
         assert second == third, told
         assert found["heads"] == rewinding.heads, told
-        if "error" in first:
-            assert found["photographs"][0] == rewinding.before, told
+        tree = {path: what for path, what in found["photographs"][0].items() if not path.startswith(".rewindd-")}  # swept later
+        assert tree == (rewinding.before if "error" in first else rewinding.after), told
         assert found["log"] == [], told

@@ -1,7 +1,7 @@
 """Real full disks, below the store and below the workspace: what is refused, what goes on, and that all goes on when there is room."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 import rewindd.blocking
 from rewindd import errors
 from rewindd.client.blocking_session import Session
+from rewindd.protocol.replies import RewindResult
 from support.clocks import WallClock
 from support.daemon import PATIENCE_S, RealDaemon
 from support.disks import Disk, prefix
@@ -171,6 +172,29 @@ def test_what_cannot_be_kept_is_not_overwritten(daemon: RealDaemon, disk: Disk, 
         session.undo()
         assert holds(root, {path: content for path, content in two.items() if path != "inline"})
         assert not (root / "inline").exists()
+
+
+def test_what_cannot_be_kept_is_not_overwritten_by_undo_redo_or_restore(daemon: RealDaemon, disk: Disk, root: Path) -> None:
+    """Each is refused over what the full store could not take, and touches nothing; with the caller's word it is done."""
+    with worked(daemon, disk, root) as (session, (one, two)):
+        session.rewind("one")
+        disk.fill(daemon)
+
+        def refused(act: Callable[[bool], RewindResult], becomes: dict[str, bytes]) -> None:
+            (root / "text").write_bytes(os.urandom(64))
+            before = photograph(root)
+            with pytest.raises(errors.StoreFull, match="--lose-unsaved"):
+                act(False)
+            assert photograph(root) == before
+            assert act(True).lost == ["text"]
+            assert holds(root, becomes)
+
+        refused(lambda is_said: session.undo(lose_unsaved=is_said), two)
+        refused(lambda is_said: session.redo(lose_unsaved=is_said), one)
+        refused(lambda is_said: session.restore(".", position="two", lose_unsaved=is_said), two)
+        # What the log says is there already, and is not.
+        refused(lambda is_said: session.restore("text", position="two", lose_unsaved=is_said), two)
+        refused(lambda is_said: session.restore("text", position="two", overwrite=False, lose_unsaved=is_said), two)
 
 
 def test_what_is_in_the_store_already_may_be_overwritten(daemon: RealDaemon, disk: Disk, root: Path) -> None:

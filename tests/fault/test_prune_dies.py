@@ -96,3 +96,14 @@ def test_death_at_each_effect(ground: Ground) -> None:
         ground.again()
         assert ground.children.run(pruner.prune, top=str(ground.top), spec=f"die:{number}").was_killed, number
         check(ground, f"{number}: {name}")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EACCES", "EMFILE", "EDQUOT"])
+def test_failure_at_each_effect(ground: Ground, error: str) -> None:
+    """The nth effect fails, for every n."""
+    for number, name in enumerate(ground.effects, 1):
+        ground.again()
+        assert ground.children.run(pruner.prune, top=str(ground.top), spec=f"{error}:{number}").status == 0, number
+        check(ground, f"{number}: {name}")

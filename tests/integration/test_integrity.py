@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -178,6 +179,37 @@ async def test_one_damaged_row_keeps_nothing_else_away(daemon: RealDaemon, root:
             await handle.save("after")
             await handle.rewind("v2", paths=["large"], scope="workspace")
     assert (root / "large").stat().st_size > LARGE
+
+
+async def test_a_damaged_session(daemon: RealDaemon, root: Path) -> None:
+    """It is named, and nothing is changed in another one's name for want of it; `forget` gives it up. The rest goes on."""
+    async with at(daemon, root) as desk:
+        made = await three(desk)
+        async with desk.session(agent="another", session_id="beside") as beside:
+            await saved(beside, desk, "file", "x\n", "of another")
+    daemon.stop()
+    assert damage.change(daemon.data_dir, "UPDATE sessions SET head = x'00' || head WHERE agent = 'another'") == 1
+    daemon.start()
+
+    def ask(*words: str) -> "subprocess.CompletedProcess[str]":
+        return damage.rewindctl(daemon, "-C", str(root), *words)
+
+    listed = ask("session", "list")
+    assert (listed.returncode, made.session in listed.stdout, "session beside is damaged" in listed.stderr) == (0, True, True)
+    for words in (("save",), ("rewind", "v0", "--yes")):
+        refused = ask(*words)
+        assert (refused.returncode, "--session" in refused.stderr) == (1, True), words
+    assert ask("--session", made.session, "save").returncode == 0
+    assert ask("prune").returncode == 1
+    assert ask("forget", "beside", "--dry-run").returncode == 0
+    assert ask("verify").returncode == 1
+    assert ask("forget", "beside", "--yes").returncode == 0
+    found = ask("verify")
+    assert found.returncode == 0, found.stdout
+    assert [ask(word).returncode for word in ("prune", "save")] == [0, 0]
+    assert "beside" not in ask("session", "list").stdout + ask("session", "list").stderr
+    assert ask("rewind", "v0", "--yes", "--", "it").returncode == 0
+    assert (root / "it").read_text() == "version 0\n" * 50
 
 
 async def test_large_contents_are_read_whole(daemon: RealDaemon, root: Path, tmp_path: Path) -> None:

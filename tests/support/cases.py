@@ -3,19 +3,29 @@
 A new use case is one more entry of `CASES`; `support.matrix` does the rest.
 """
 
+import os
+import random
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from blake3 import blake3
 
 from rewindd.paths import FsText
 from rewindd.protocol import replies, requests
+from rewindd.protocol.integrity import MakeBackup, Verify
 from rewindd.protocol.portable import PortableCheckpoint, PortableDiff
 from rewindd.protocol.requests import Request
-from support import dying
+from rewindd.service.integrity import backing_up
+from support import damage, dying
 from support.dying import BARRIER, BIG, OTHERS, SESSION, Answer, Desk, text, tree_of
 
 #: The session that a request opens.
 OPENED = "opened"
+#: Where a request puts a copy of the store, beside data and tree.
+COPY = "copy"
 
 Facts = dict[str, str]
 Ask = Callable[[Facts, list[Answer]], Request]
@@ -29,7 +39,9 @@ class Case:
     `cut_at`: the life that prepares is itself cut off, at the first effect of that name of `asks`; then the life that is cut off only
     starts. `changes_tree`: it writes in the workspace; no other may. `has_key` False: its
     requests are not answered again, but done again, which changes nothing more. `in_parts`: what it does
-    may be done in part until it is asked again.
+    may be done in part until it is asked again. `then`: what is done to the files once the life that prepares is over. `says`: codes
+    with which it may also refuse, of an error of the system. `has_doors`: grants have a place for
+    their sockets, and none is made.
     """
 
     prepare: Prepare
@@ -38,6 +50,9 @@ class Case:
     changes_tree: bool = False
     has_key: bool = True
     in_parts: bool = False
+    then: Callable[[str], None] | None = None
+    says: frozenset[str] = frozenset()
+    has_doors: bool = False
 
 
 # ---- what is done before
@@ -122,6 +137,71 @@ async def _barrier_and_on(desk: Desk, top: str) -> None:
     await dying._before_the_rewind_to_it(desk, top)
 
 
+async def _closed(desk: Desk, top: str) -> None:
+    await _edited(desk, top)
+    await desk.ask(requests.CloseSession(session=SESSION), replies.SessionReply)
+
+
+async def _elsewhere(desk: Desk, top: str) -> None:
+    """The workspace is opened, and saved, under another name of its directory."""
+    tree_of(top).rename(Path(top, "before"))
+    tree_of(top).symlink_to("before")
+    await _begun(desk, top)
+    await dying._edit(desk, top)
+    await desk.ask(requests.Save(session=SESSION, id="there"), replies.Saved)
+    # While it is at work the daemon looks by itself, once in a while before it is asked.
+    await desk.ask(requests.CloseSession(session=SESSION), replies.SessionReply)
+
+
+def _move_back(top: str) -> None:
+    tree_of(top).unlink()
+    Path(top, "before").rename(tree_of(top))
+
+
+def _replace(top: str) -> None:
+    """Another directory takes the workspace's place: a new clone, with some of the files."""
+    tree_of(top).rename(Path(top, "before"))
+    shutil.copytree(Path(top, "before"), tree_of(top), symlinks=True)
+    (tree_of(top) / "file").write_text(text("line 7, of the clone"))
+
+
+async def _many_sessions(desk: Desk, top: str) -> None:
+    """So many that a barrier of all is worth a backup of the database when the daemon ends."""
+    await _begun(desk, top)
+    for number in range(backing_up.STOP_CHECKPOINTS):
+        asked = requests.OpenSession(directory=FsText(str(tree_of(top))), agent="tests", id=f"one-of-many-{number}", exact=True)
+        await desk.ask(asked, replies.SessionReply)
+
+
+async def _backed_up(desk: Desk, top: str) -> None:
+    """Saved, and the database has a backup of that moment."""
+    await _saved(desk, top)
+    await backing_up.renew(desk.state, pause_s=0)
+
+
+def _spoil(top: str) -> None:
+    damage.spoil(Path(top, "data", "store.db"), 1)
+
+
+async def _first_seen(desk: Desk, top: str) -> None:
+    """With contents that only the first look took in: a small one, and one that is a file of the store."""
+    tree = tree_of(top)
+    (tree / "unique").write_bytes(random.Random(1).randbytes(100_000))  # too large to be put together with others, which are damaged then
+    (tree / "unique-big").write_bytes(random.Random(2).randbytes(len(BIG)))
+    await _begun(desk, top)
+
+
+def _damage(top: str) -> None:
+    for name in ("unique", "unique-big"):
+        damage.flip_content(Path(top, "data"), blake3((tree_of(top) / name).read_bytes()).hexdigest())
+
+
+async def _granted(desk: Desk, top: str) -> Facts:
+    await _begun(desk, top)
+    granted = await desk.ask(_grant({"root": str(tree_of(top))}, []), replies.GrantReply)
+    return {"grant": granted.grant.id}
+
+
 def _make_tree(top: str) -> None:
     root = tree_of(top)
     (root / "directory" / "deep").mkdir(parents=True)
@@ -171,8 +251,21 @@ def _import(facts: Facts, _: list[Answer]) -> Request:
     return requests.Import(key="import", directory=FsText(facts["root"]), checkpoint=checkpoint)
 
 
+def _grant(facts: Facts, _: list[Answer]) -> Request:
+    about = os.stat(facts["root"])
+    return requests.MakeGrant(key="grant", directory=FsText(facts["root"]), device=about.st_dev, inode=about.st_ino, ttl_s=3600.0)
+
+
+def _backup(facts: Facts, _: list[Answer]) -> Request:
+    return MakeBackup(key="backup", directory=FsText(os.path.join(os.path.dirname(facts["root"]), COPY)))
+
+
 def _forget_path(facts: Facts, _: list[Answer]) -> Request:
     return requests.Forget(what=FsText("of-2"), path=FsText(facts["root"] + "/of-2"))
+
+
+def _forget_workspace(facts: Facts, _: list[Answer]) -> Request:
+    return requests.Forget(what=FsText("."), path=FsText(facts["root"]))
 
 
 def _ask(request: type[Request], **fields: Any) -> Ask:
@@ -224,7 +317,18 @@ CASES: dict[str, Case] = {
     "forget-session": Case(
         prepare=_one_closed, asks=(lambda facts, _: requests.Forget(what=FsText(OTHERS[1])),), has_key=False, in_parts=True
     ),
+    "forget-workspace": Case(prepare=_one_closed, asks=(_forget_workspace,), has_key=False, in_parts=True),
+    "open-again": Case(prepare=_closed, asks=(_open(id=SESSION),)),
+    "open-moved": Case(prepare=_elsewhere, then=_move_back, asks=(_open(capture="snapshots"),), in_parts=True),
+    "open-adopted": Case(prepare=_edited, then=_replace, asks=(_open(capture="snapshots", replaced="adopt"),), in_parts=True),
+    "open-new": Case(prepare=_edited, then=_replace, asks=(_open(capture="snapshots", replaced="new"),), in_parts=True),
+    "backup": Case(prepare=_one_closed, asks=(_backup,), says=frozenset({"bad-request"})),
+    "backup-at-the-end": Case(prepare=_many_sessions, asks=(_ask(requests.MakeBarrier, label=BARRIER),)),
+    "verify": Case(prepare=_first_seen, then=_damage, asks=(lambda facts, _: Verify(),), has_key=False),
+    "grant": Case(prepare=_begun, asks=(_grant,), has_doors=True),
+    "revoke": Case(prepare=_granted, asks=(lambda facts, _: requests.RevokeGrant(key="revoke", id=facts["grant"]),), has_doors=True),
     "start": Case(prepare=_saved),
+    "start-from-the-backup": Case(prepare=_backed_up, then=_spoil),
     "recovery": Case(prepare=_saved, asks=(_rewind(),), cut_at="tree.create", changes_tree=True),
     "recovery-of-synced": Case(prepare=_saved, asks=(_rewind(),), cut_at="tree.sync", changes_tree=True),
     "recovery-to-barrier": Case(

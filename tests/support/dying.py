@@ -8,7 +8,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,13 +18,14 @@ import msgspec
 
 from rewindd import errors, faults
 from rewindd.model.capture import CaptureSettings
-from rewindd.model.ids import SessionId
+from rewindd.model.ids import GrantId, SessionId
 from rewindd.model.versions import Version
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol import replies, requests, wire
 from rewindd.protocol.replies import Reply
 from rewindd.protocol.requests import Request
 from rewindd.service.dispatch import Service
+from rewindd.service.doors.door import Door
 from rewindd.service.running import running
 from rewindd.service.state import State
 from rewindd.store import edits, index, operations, workspaces
@@ -39,6 +40,8 @@ KEY = "the-key"
 #: The sessions that are there too where the act is about a barrier.
 OTHERS = ("another-session", "a-third-session")
 BARRIER = "the barrier"
+#: What a rewind to the barrier changes among the last.
+MEDDLED = "merged"
 #: Above what goes into the database: a blob file's effects are among those of the save.
 BIG = b"0123456789abcdef" * (20 << 10)
 EXTERNAL_LINE = "line 25, by nobody"
@@ -83,8 +86,29 @@ def tree_of(top: str) -> Path:
     return Path(top, "tree")
 
 
+class NoDoors:
+    """Where grants' sockets would be: none is made."""
+
+    is_open = False
+
+    def __init__(self, top: str) -> None:
+        self._top = top
+
+    def place(self, grant: GrantId) -> str:
+        return f"{self._top}/run/{grant}.sock"
+
+    async def sweep(self, live: Collection[GrantId]) -> None:
+        """Nothing is left of any."""
+
+    async def open(self, door: Door, ends_at_ns: int) -> None:
+        """Nobody comes in."""
+
+    async def close(self, grant: GrantId) -> None:
+        """Nobody was in."""
+
+
 @asynccontextmanager
-async def life(top: str) -> AsyncIterator[Desk]:
+async def life(top: str, *, has_doors: bool = False) -> AsyncIterator[Desk]:
     """A life of the service on the store below `top`."""
     data = Path(top, "data")
     data.mkdir(mode=0o700, exist_ok=True)
@@ -95,6 +119,8 @@ async def life(top: str) -> AsyncIterator[Desk]:
         on_stop=lambda: None,
         capture=CaptureSettings(reserve_bytes=0),
     ) as service:
+        if has_doors:
+            await service.admit(NoDoors(top))
         yield Desk(service)
 
 
@@ -237,22 +263,25 @@ def set_out(top: str, act: str) -> None:
     anyio.run(live)
 
 
-def do(top: str, act: str, fault: str | None = None, times: int = 1, lasting: int = 0) -> dict[str, Any]:
+def do(top: str, act: str, fault: str | None = None, times: int = 1, lasting: int = 0, meddling: int = 0) -> dict[str, Any]:
     """Asks the request with the fault armed, `times` times. Leaves its answer in `answered` as soon as it is answered.
 
-    `lasting`: from this effect on until the first answer every effect of the store fails, as on a full disk.
+    `fault`: several stand with commas between. `lasting`: from this effect on until the first answer every effect of the store fails, as
+    on a full disk. `meddling`: before this effect somebody else writes to `MEDDLED`.
 
     Returns the names of the effects, the answers, a photograph after each, and the log.
     """
     names: list[str] = []
-    armed = faults.from_spec(fault) if fault else None
+    armed = [faults.from_spec(one) for one in fault.split(",")] if fault else []
 
     def hook(name: str) -> None:
         if name in ("store.blob.unmark", "store.close"):  # the end of the life, and not of the request
             return
         names.append(name)
-        if armed is not None:
-            armed(name)
+        if len(names) == meddling:
+            (tree_of(top) / MEDDLED).write_text("theirs\n")
+        for one in armed:
+            one(name)
         if lasting and len(names) >= lasting and name.startswith("store.") and not answers:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -5,27 +5,30 @@ Each function that takes `top` is run in a child process (`support.zygote`); arg
 
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from time import time_ns
 from typing import Any
 
 import anyio
 
 from rewindd import faults
 from rewindd.daemon import start
-from rewindd.errors import RewinddError
+from rewindd.errors import RewinddError, StoreCorrupt
 from rewindd.model.ids import SessionId
 from rewindd.model.log import OperationStatus
 from rewindd.model.versions import File
-from rewindd.paths import FsText
 from rewindd.protocol import replies, requests
-from rewindd.store import blobs, claims, edits, index, operations, soundness, workspaces
+from rewindd.store import blobs, claims, edits, grants, index, operations, soundness, workspaces
 from rewindd.store.blobs import Blobs
 from rewindd.store.database import Connection
+from rewindd.store.opening import UNFINISHED_NAME
 from rewindd.store.thread import StoreThread
 from support import dying, recorder
-from support.cases import CASES, OPENED, Facts
+from support.cases import CASES, COPY, OPENED, Facts
 from support.dying import OTHERS, SESSION, Answer, Desk, life, tree_of
 from support.photograph import Photograph, photograph
 
@@ -41,8 +44,10 @@ def set_out(top: str, name: str) -> None:
 
     async def live() -> None:
         tree_of(top).mkdir(parents=True, exist_ok=True)
-        async with life(top) as desk:
+        async with life(top, has_doors=case.has_doors) as desk:
             facts = await case.prepare(desk, top) or {}
+        if case.then is not None:
+            case.then(top)
         Path(top, "facts").write_text(json.dumps(facts | {"root": str(tree_of(top))}))
 
     anyio.run(live)
@@ -85,7 +90,7 @@ def live_through(
     async def live() -> None:
         if not asks or record is not None:
             faults.arm(hook)
-        async with life(top) as desk:
+        async with life(top, has_doors=case.has_doors) as desk:
             faults.arm(hook)
             for ask in asks:
                 answers = [each[-1] for each in told]
@@ -123,7 +128,7 @@ def look(top: str, name: str, asked: int = 0, pool: str | None = None) -> dict[s
     found: dict[str, Any] = {}
 
     async def live() -> None:
-        async with life(top) as desk:
+        async with life(top, has_doors=case.has_doors) as desk:
             status = await desk.ask(requests.GetStatus(), replies.Status)
             found["recovered"] = [one.outcome for one in status.recovered]
             found["state"] = await state_of(desk, top)
@@ -156,8 +161,11 @@ def make_data_directory(top: str, record: str) -> None:
 
 async def state_of(desk: Desk, top: str) -> dict[str, Any]:
     """Everything that a user or agent could see, without what differs between lives: times, and the ids that the daemon makes up."""
-    barriers = await _barriers(desk, top)
+    known = (await desk.ask(requests.GetStatus(), replies.Status)).workspaces
+    barriers = {of: name for one in known for of, name in (await _barriers(desk, one.id)).items()}
     found: dict[str, Any] = {"tree": photograph(tree_of(top)), "barriers": sorted(barriers.values())}
+    found["roots"] = sorted(os.path.relpath(one.root, top) for one in known)
+    found["copy"] = _copy(top)
     for session in (await desk.ask(requests.ListSessions(all=True), replies.Sessions)).sessions:
         listed = (await desk.ask(requests.ListCheckpoints(session=session.id), replies.Checkpoints)).checkpoints
         names = {one.id: _name_of(one, barriers) for one in listed}
@@ -171,10 +179,18 @@ async def state_of(desk: Desk, top: str) -> dict[str, Any]:
     return found | await desk.state.bridge.transact(_held)
 
 
-async def _barriers(desk: Desk, top: str) -> dict[str, str]:
-    if not (await desk.ask(requests.GetStatus(), replies.Status)).workspaces:
-        return {}
-    listed = await desk.ask(requests.ListBarriers(directory=FsText(str(tree_of(top)))), replies.Barriers)
+def _copy(top: str) -> str | list[str]:
+    """What a copy of the store is, where one was to be made: not there, whole, or what is wrong with it."""
+    copy = Path(top, COPY)
+    if not copy.exists() or not any(copy.iterdir()) or (copy / UNFINISHED_NAME).exists():
+        return "absent"
+    with tempfile.TemporaryDirectory(dir=Path(top).parent) as place:
+        shutil.copytree(copy, Path(place, "data"))
+        return unsound(place) or "whole"
+
+
+async def _barriers(desk: Desk, workspace: str) -> dict[str, str]:
+    listed = await desk.ask(requests.ListBarriers(workspace=workspace), replies.Barriers)
     return {one.id: f"barrier {one.label} of {len(one.members)}" for one in listed.barriers}
 
 
@@ -192,7 +208,7 @@ async def _checkpoint(desk: Desk, session: str, position: str) -> list[Any]:
 
 def _held(db: Connection) -> dict[str, Any]:
     """The claims, and how many operations stand how."""
-    found: dict[str, Any] = {"claims": []}
+    found: dict[str, Any] = {"claims": [], "grants": len(grants.live(db, time_ns()))}
     for workspace in workspaces.all_of(db):
         found["claims"] += [[one.path, one.session, one.bracket is not None, one.deep] for one in claims.load(db, workspace.id)]
     found["claims"].sort()
@@ -219,9 +235,12 @@ def unsound(top: str) -> list[str]:
         for workspace in workspaces.all_of(db):
             named |= {entry.version.digest for entry in index.load(db, workspace.id) if isinstance(entry.version, File)}
         for digest in named:
-            found = blobs.get(db, digest)
-            if not isinstance(found, bytes):
-                sum(len(chunk) for chunk in directory.open_chunks(digest))
+            try:
+                found = blobs.get(db, digest)
+                if not isinstance(found, bytes):
+                    sum(len(chunk) for chunk in directory.open_chunks(digest))
+            except StoreCorrupt as exc:
+                wrong.append(exc.message)
         return wrong
 
     return dying._in_store(top, check)
@@ -242,5 +261,5 @@ def strays(top: str) -> Iterator[str]:
             if os.path.basename(os.path.dirname(directory)) == "blobs":
                 if name not in known:
                     yield f"blobs: {name}"
-            elif name not in EXPECTED:
+            elif name not in EXPECTED and not name.startswith("store.db.damaged-"):
                 yield os.path.relpath(os.path.join(directory, name), top)

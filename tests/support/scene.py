@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from support import matrix, recorder
-from support.cases import CASES
+from support.cases import CASES, COPY
 from support.photograph import photograph
 from support.powerloss import Disk, Found
 from support.recorder import Call
@@ -19,6 +19,8 @@ from support.stage import FAST
 from support.zygote import Ended, Zygote, zygote
 
 State = dict[str, Any]
+#: What a use case writes.
+WRITTEN = ("data/", "tree/", f"{COPY}/")
 #: Characters of a fact in a message.
 LENGTH = 150
 
@@ -89,7 +91,8 @@ class Scene:
 
     def clear(self) -> None:
         """Empties the tree, whose root stays (its inode is the workspace's), and removes the data."""
-        shutil.rmtree(self.top / "data", ignore_errors=True)
+        for name in ("data", COPY):
+            shutil.rmtree(self.top / name, ignore_errors=True)
         for place in self.root.iterdir():
             if place.is_dir() and not place.is_symlink():
                 shutil.rmtree(place)
@@ -119,8 +122,10 @@ class Scene:
         self.clear()
         found = disk.crash(chance, loss)
         (self.top / "data").mkdir(mode=0o700, exist_ok=True)
+        if COPY in found.paths:
+            (self.top / COPY).mkdir(mode=0o700)
         for path, (kind, mode, content, number) in sorted(found.paths.items()):
-            if path.startswith(("data/", "tree/")):
+            if path.startswith(WRITTEN):
                 self._make(self.top / path, kind, mode, content, number)
         self._restrict(found)
 
@@ -142,7 +147,7 @@ class Scene:
 
     def _restrict(self, found: Found) -> None:
         for path, (kind, mode, _, _) in sorted(found.paths.items(), reverse=True):
-            if kind == stat.S_IFDIR and path.startswith(("data/", "tree/")):
+            if kind == stat.S_IFDIR and path.startswith(WRITTEN):
                 (self.top / path).chmod(mode)
 
     def _gather(self) -> None:

@@ -6,10 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rewindd.errors import BadRequest, OutsideWorkspace, RefusedRoot, UnknownWorkspace
+from rewindd.errors import BadRequest, Busy, OutsideWorkspace, RefusedRoot, UnknownWorkspace
 from rewindd.model.session import Capture, Workspace
 from rewindd.paths import GIT_DIRECTORY, RelPath, relative
 from rewindd.tree.birth import birth_of
+from rewindd.tree.root import FOR_NOW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ def look(directory: str, device: int | None, inode: int | None) -> Place:
     Raises:
         BadRequest: it is no absolute path, or holds a NUL byte.
         UnknownWorkspace: it does not exist, is no directory, or is another one than the caller sees (`device`, `inode`).
+        Busy: the system has no room for one more descriptor; that passes.
     """
     if not directory.startswith("/") or "\0" in directory:
         raise BadRequest(f"{directory!r} is no absolute path; name the directory by one", field="directory")
@@ -48,6 +50,8 @@ def look(directory: str, device: int | None, inode: int | None) -> Place:
         found = os.stat(real)
         born_ns = birth_of(real)
     except (OSError, ValueError) as exc:
+        if isinstance(exc, OSError) and exc.errno in FOR_NOW:  # else a workspace above would not be found, and another one be made in it
+            raise Busy(f"{directory!r} cannot be looked at now: {exc}; try again", path=directory) from exc
         raise UnknownWorkspace(f"{directory!r} is not there: {exc}", path=directory) from exc
     if not stat.S_ISDIR(found.st_mode):
         raise UnknownWorkspace(f"{directory!r} is no directory; name the directory that holds it", path=directory)

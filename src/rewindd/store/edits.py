@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from rewindd.model.ids import OperationId, WorkspaceId
 from rewindd.model.log import Row, Source, Toggle
-from rewindd.model.versions import ABSENT
+from rewindd.model.versions import ABSENT, Version
 from rewindd.paths import RelPath
 from rewindd.store import totals
 from rewindd.store.codec import owner_of, owner_to_bytes, path_of, path_to_bytes, version_of, version_to_bytes
@@ -96,6 +96,13 @@ def last_deletion(db: Connection, workspace: WorkspaceId, path: RelPath) -> Row 
     views = ", ".join(f"'{source.value}'" for source in Source if source.is_view)
     clause = f"WHERE workspace = :workspace AND after = :absent AND source NOT IN ({views}){below} ORDER BY seq DESC"
     return _EDITS.find(db, _row, clause, parameters)
+
+
+def gone(db: Connection, workspace: WorkspaceId, version: Version, after: int, until: int) -> list[Row]:
+    """Returns the rows after position `after` and up to `until` by which some path that was just this version went."""
+    clause = "WHERE workspace = ? AND seq > ? AND seq <= ? AND before = ? AND after = ? ORDER BY seq"
+    versions = version_to_bytes(version), version_to_bytes(ABSENT)
+    return _EDITS.select(db, _row, clause, (number_of(db, workspace), after, until, *versions))
 
 
 def first_of(db: Connection, workspace: WorkspaceId, path: RelPath) -> Row | None:

@@ -9,13 +9,15 @@ import logging
 import os
 import sqlite3
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time_ns
 
 import msgspec
 
-from rewindd.errors import StoreCorrupt
+from rewindd.errors import StoreCorrupt, StoreIO
+from rewindd.faults import effect
 from rewindd.store import copying, soundness, upkeep
 from rewindd.store.database import FILE_NAME, PAGE_BYTES, open_database, sync_directory
 from rewindd.store.schema import Connection
@@ -25,11 +27,16 @@ __all__ = ["BACKUP_NAME", "Loss", "loss_of", "open_store", "suspect", "told"]
 
 #: The last copy of the database, made by the daemon.
 BACKUP_NAME = f"{FILE_NAME}.backup"
+#: Stands in a whole copy of a store until it is one (`service/integrity/duplicating.py`).
+UNFINISHED_NAME = "unfinished"
 #: Says that something of the structure was found damaged: the next start looks at all of it. Its text is for people.
 SUSPECT_NAME = f"{FILE_NAME}.suspect"
 DAMAGED_NAME = f"{FILE_NAME}.damaged-"
 #: Checkpoints that are named of those that were lost.
 NAMED = 20
+#: What every directory that is only for now begins with; left ones are removed at start.
+SCRATCH = ".scratch-"
+_RESTORED_NAME = f"{FILE_NAME}.restored"
 _LOSS = "loss"
 
 _log = logging.getLogger(__name__)
@@ -74,6 +81,8 @@ def open_store(directory: str) -> Connection:
         StoreIO, StoreFull: as `open_database`; or there is no room to bring it back.
     """
     place = Path(directory)
+    if (place / UNFINISHED_NAME).exists():
+        raise StoreCorrupt(f"{place} is a backup that was not finished; make it again (rewindctl backup), or use another --data-dir")
     reason = _gone(place)
     if reason is None:
         try:
@@ -83,12 +92,25 @@ def open_store(directory: str) -> Connection:
         else:
             found = copying.structure(db) if (place / SUSPECT_NAME).exists() else soundness.at_start(db)
             if not found:
-                (place / SUSPECT_NAME).unlink(missing_ok=True)
+                _sweep(place)
                 return db
             db.close()
             reason = f"{place / FILE_NAME} is damaged: {found[0]}"
     _bring_back(place, reason)
     return open_database(directory)
+
+
+def _sweep(place: Path) -> None:
+    """Removes what nobody needs once the database is known to be sound: the word of doubt, and copies that were cut off."""
+    suspected = place / SUSPECT_NAME
+    try:
+        if suspected.exists():
+            effect("store.open.unlink")
+            suspected.unlink()
+        for name in (f"{BACKUP_NAME}.new", _RESTORED_NAME, f"{_RESTORED_NAME}.new"):
+            copying.remove(place / name)
+    except (OSError, StoreIO) as exc:
+        _log.warning("%s: what an earlier life left was not removed: %s", place, exc)
 
 
 def suspect(directory: str, reason: str) -> None:
@@ -121,7 +143,7 @@ def _gone(place: Path) -> str | None:
 
 def _bring_back(place: Path, reason: str) -> None:
     """Puts the backup in the database's place; durable on return. What is cut off in between is done again by the next start."""
-    backup, fresh = place / BACKUP_NAME, place / f"{FILE_NAME}.restored"
+    backup, fresh = place / BACKUP_NAME, place / _RESTORED_NAME
     if not backup.exists():
         raise StoreCorrupt(
             f"{reason}. There is no {BACKUP_NAME} to come back from: keep a copy of {place}, "
@@ -133,10 +155,13 @@ def _bring_back(place: Path, reason: str) -> None:
         _note_loss(place, fresh, reason, kept_as)
         # The log first goes with what it belongs to: it must never be applied to another database.
         for suffix in ("", "-wal"):
+            effect("store.open.aside")
             with contextlib.suppress(FileNotFoundError):
                 os.rename(place / f"{FILE_NAME}{suffix}", f"{kept_as}{suffix}")
         sync_directory(place)
+        effect("store.open.rename")
         fresh.replace(place / FILE_NAME)
+        effect("store.open.unlink")
         (place / SUSPECT_NAME).unlink(missing_ok=True)
         sync_directory(place)
     except (OSError, sqlite3.Error) as exc:
@@ -145,6 +170,7 @@ def _bring_back(place: Path, reason: str) -> None:
 
 
 def _note_loss(place: Path, fresh: Path, reason: str, kept_as: Path) -> None:
+    effect("store.copy.order")
     with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = DELETE").fetchone()
         found = copying.structure(db)
@@ -154,6 +180,7 @@ def _note_loss(place: Path, fresh: Path, reason: str, kept_as: Path) -> None:
         backup_at_ns = (place / BACKUP_NAME).stat().st_mtime_ns
         kept = str(kept_as) if (place / FILE_NAME).exists() else ""
         loss = Loss(time_ns(), reason, kept, backup_at_ns, rows, checkpoints, first)
+        effect("store.copy.order")
         upkeep.put(db, _LOSS, _encoder.encode(loss))
     copying.sync_file(fresh)
 
@@ -161,12 +188,13 @@ def _note_loss(place: Path, fresh: Path, reason: str, kept_as: Path) -> None:
 def _lost(place: Path, backup: Connection) -> tuple[int | None, int | None, tuple[LostCheckpoint, ...]]:
     """What the damaged database has and the backup has not, as far as it can be read: from a copy, so that it stays as it is."""
     try:
-        with tempfile.TemporaryDirectory(prefix=".scratch-", dir=place) as scratch:
-            copy = Path(scratch, FILE_NAME)
+        with _scratch(place) as scratch:
+            copy = scratch / FILE_NAME
             for suffix in ("", "-wal"):
                 if (place / f"{FILE_NAME}{suffix}").exists():
                     copying.copy_file(place / f"{FILE_NAME}{suffix}", Path(f"{copy}{suffix}"))
             for is_mended in (False, True):
+                effect("store.copy.order")
                 if is_mended:
                     _mend_first_page(copy, place / BACKUP_NAME)
                 with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as db:
@@ -175,6 +203,21 @@ def _lost(place: Path, backup: Connection) -> tuple[int | None, int | None, tupl
     except OSError as exc:
         _log.warning("what was lost cannot be told: %s", exc)
     return None, None, ()
+
+
+@contextlib.contextmanager
+def _scratch(place: Path) -> Iterator[Path]:
+    """A directory for the block; what is left of it where the process dies in between is swept with the next start's others."""
+    effect("store.copy.mkdir")
+    scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=place))
+    try:
+        yield scratch
+    finally:
+        for left in sorted(scratch.iterdir()):
+            effect("store.copy.unlink")
+            left.unlink()
+        effect("store.copy.rmdir")
+        scratch.rmdir()
 
 
 def _mend_first_page(copy: Path, backup: Path) -> None:

@@ -31,7 +31,7 @@ _TABLE = Records(
     ("id",),
     (
         *("workspace", "session", "kind", "scope", "status", "at", "paths", "checkpoint", "undoes"),
-        *("from_head", "from_stats", "to_head", "to_stats", "plan", "key", "created_at_ns"),
+        *("from_head", "from_stats", "to_head", "to_stats", "plan", "key", "created_at_ns", "whole"),
     ),
 )
 _STEPS = Records("steps", ("operation", "number"), ("path", "expect", "target", "signature", "switched"))
@@ -145,7 +145,7 @@ def _fields(operation: Operation) -> tuple[Field, ...]:
         head_to_bytes(o.to_head),
         stats_to_bytes(o.to_stats),
     )
-    return (*named, *about, *stood, o.plan, o.key, o.created_at_ns)
+    return (*named, *about, *stood, o.plan, o.key, o.created_at_ns, int(o.whole))
 
 
 def _move_fields(operation: OperationId, move: Move) -> tuple[Field, ...]:
@@ -204,6 +204,7 @@ def _operation(
     plan: str,
     key: str | None,
     created_at_ns: int,
+    whole: int,
 ) -> Operation:
     return Operation(
         id=OperationId(id_),
@@ -223,4 +224,5 @@ def _operation(
         plan=PlanId(plan),
         key=key,
         created_at_ns=created_at_ns,
+        whole=bool(whole),
     )

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from rewindd.model.ids import BarrierId, CheckpointId, OperationId, SessionId, WorkspaceId
 from rewindd.model.operation import Operation
-from rewindd.model.session import Head
-from rewindd.store import barriers, checkpoints, operations, stretches
+from rewindd.model.session import Session
+from rewindd.store import barriers, checkpoints, operations, sessions, stretches
 from rewindd.store.codec import head_of
 from rewindd.store.records import in_parts
 from rewindd.store.schema import Connection
@@ -48,10 +48,8 @@ def now(db: Connection) -> Since:
 
 def stands(db: Connection, workspace: WorkspaceId, after: int) -> tuple[int | None, list[Stands]]:
     """Returns what a page of a workspace's sessions needs, behind number `after`; and where the next page begins."""
-    query = "SELECT number, id, origin, start_seq, head FROM sessions WHERE workspace = ? AND number > ? ORDER BY number LIMIT ?"
-    rows = db.execute(query, (workspace, after, PAGE_SESSIONS)).fetchall()
-    found = [_stands(db, SessionId(id_), origin, start_seq, head_of(head)) for _, id_, origin, start_seq, head in rows]
-    return rows[-1][0] if len(rows) == PAGE_SESSIONS else None, found
+    page = sessions.page(db, workspace, after, PAGE_SESSIONS)
+    return page[-1][0] if len(page) == PAGE_SESSIONS else None, [_stands(db, one) for _, one in page]
 
 
 def positions(db: Connection, workspace: WorkspaceId, after: int) -> list[tuple[int, int, int]]:
@@ -122,19 +120,19 @@ def split(db: Connection, workspace: WorkspaceId, stays: Collection[int]) -> lis
     return found
 
 
-def _stands(db: Connection, session: SessionId, origin: str | None, start_seq: int, head: Head) -> Stands:
-    needed: dict[CheckpointId, str] = {}
-    positions = {start_seq} if head.checkpoint is None else set[int]()
-    for one in undoable(db, session):
+def _stands(db: Connection, session: Session) -> Stands:
+    needed, head = dict[CheckpointId, str](), session.head
+    positions = {session.start_seq} if head.checkpoint is None else set[int]()
+    for one in undoable(db, session.id):
         positions |= {one.at - 1, one.at} if one.at else set()
         moves = operations.moves(db, one.id)
         stood = [one.from_head, one.to_head, *(head for move in moves for head in (move.from_head, move.to_head))]
         needed |= {head.checkpoint: "an operation that can be undone stands on it" for head in stood if head.checkpoint is not None}
-    if origin is not None:
-        needed[CheckpointId(origin)] = "a fork goes on from it"
+    if session.origin is not None:
+        needed[session.origin] = "a fork goes on from it"
     if head.checkpoint is not None:
         needed[head.checkpoint] = "the head of a session"
-    return Stands(session, needed, positions)
+    return Stands(session.id, needed, positions)
 
 
 def _named_since(db: Connection, workspace: WorkspaceId, since: Since) -> set[str]:

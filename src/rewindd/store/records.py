@@ -16,6 +16,7 @@ import msgspec
 
 from rewindd.errors import StoreCorrupt
 from rewindd.store.schema import Connection
+from rewindd.store.seam import is_undecodable
 
 T = TypeVar("T")
 #: What a column holds.
@@ -67,7 +68,7 @@ class Records:
             rows = db.execute(self._select + clause, parameters).fetchall()
         except sqlite3.OperationalError as exc:
             # A text that is no UTF-8 any more comes back like this, without a code.
-            if "decode" not in str(exc):
+            if not is_undecodable(exc):
                 raise
             raise StoreCorrupt(f"{self._table}: a row's text is not as it was written; keep a copy of store.db", table=self._table) from exc
         return [read(*self._checked(row)) for row in rows]
@@ -113,7 +114,7 @@ class Records:
 
     def name_of(self, row: tuple[object, ...]) -> str:
         """Returns what names a row, given with its columns in order, to a person: its key."""
-        return ", ".join(f"{name} {_readable(value)}" for name, value in zip(self._key, row, strict=False))
+        return ", ".join(f"{name} {readable(value)}" for name, value in zip(self._key, row, strict=False))
 
 
 def is_sound(row: tuple[Field, ...]) -> bool:
@@ -122,6 +123,24 @@ def is_sound(row: tuple[Field, ...]) -> bool:
         return checksum(row[:-1]) == row[-1]
     except UnicodeEncodeError:  # a text that is no UTF-8 any more, as `decoding_all` gives it
         return False
+
+
+def named(db: Connection, query: str, parameters: tuple[Field, ...] = ()) -> list[tuple[int, str]]:
+    """Returns the numbers and names that a query selects, of rows whose checksum is not looked at.
+
+    A name of which a bit was flipped names nobody, and must not keep what the other rows name from being used: where it is no UTF-8 any
+    more it comes with escapes.
+    """
+    try:
+        return db.execute(query, parameters).fetchall()
+    except sqlite3.OperationalError as exc:
+        if not is_undecodable(exc):
+            raise
+    db.text_factory = _escaped
+    try:
+        return db.execute(query, parameters).fetchall()
+    finally:
+        db.text_factory = str
 
 
 @contextmanager
@@ -138,6 +157,10 @@ def _decoded(stored: bytes) -> str:
     return stored.decode("utf-8", "surrogateescape")
 
 
+def _escaped(stored: bytes) -> str:
+    return stored.decode("utf-8", "backslashreplace")
+
+
 def checksum(fields: tuple[Field, ...]) -> int:
     """Returns the CRC-32 of the fields' canonical encoding: MessagePack, as an array."""
     return zlib.crc32(_encoder.encode(fields))
@@ -150,7 +173,8 @@ def in_parts(values: Iterable[Field]) -> Iterator[tuple[tuple[Field, ...], str]]
         yield part, ",".join("?" * len(part))
 
 
-def _readable(value: object) -> str:
+def readable(value: object) -> str:
+    """Returns a column's value for a person, whatever became of it."""
     if isinstance(value, bytes):
         return ascii(value.decode("utf-8", "backslashreplace"))
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else str(value)

@@ -91,7 +91,7 @@ _TABLES = (
         session TEXT NOT NULL REFERENCES sessions (id), kind TEXT NOT NULL, scope TEXT NOT NULL, status TEXT NOT NULL,
         at INTEGER NOT NULL, paths BLOB, checkpoint TEXT, undoes TEXT, from_head BLOB NOT NULL, from_stats BLOB NOT NULL,
         to_head BLOB NOT NULL, to_stats BLOB NOT NULL, plan TEXT NOT NULL, key TEXT, created_at_ns INTEGER NOT NULL,
-        checksum INTEGER NOT NULL)""",
+        whole INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
     "CREATE INDEX operations_of_session ON operations (session, at)",
     "CREATE INDEX operations_unfinished ON operations (status) WHERE status IN ('applying', 'rolling-back', 'applied')",
     """CREATE TABLE operation_heads (

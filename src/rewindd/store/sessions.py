@@ -7,7 +7,7 @@ from rewindd.model.conversation import Stats
 from rewindd.model.ids import CheckpointId, GrantId, SessionId, WorkspaceId
 from rewindd.model.session import Attribution, Capture, Head, Session
 from rewindd.store.codec import head_of, head_to_bytes, stats_of, stats_to_bytes
-from rewindd.store.records import Field, Records
+from rewindd.store.records import Field, Records, is_sound, named, readable
 from rewindd.store.schema import Connection
 
 _TABLE = Records(
@@ -32,10 +32,55 @@ def find(db: Connection, id: SessionId) -> Session | None:  # noqa: A002 - the w
 
 
 def of_workspace(db: Connection, workspace: WorkspaceId | None, *, closed: bool) -> list[Session]:
-    """Returns the sessions of a workspace (None: of all), oldest first: the open ones, with `closed` those too that are closed."""
+    """Returns the sessions of a workspace (None: of all), oldest first: the open ones, with `closed` those too that are closed.
+
+    Not one whose row is damaged, which must not keep others away.
+    """
+    return listed(db, workspace, closed=closed)[0]
+
+
+def listed(db: Connection, workspace: WorkspaceId | None, *, closed: bool) -> tuple[list[Session], list[str]]:
+    """Returns the same, and the ids, as far as they can be read, of those whose rows are damaged."""
     conditions = [*(["workspace = ?"] if workspace is not None else []), *(["closed_at_ns IS NULL"] if not closed else [])]
     clause = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-    return _TABLE.select(db, _session, f"{clause}ORDER BY number", (workspace,) if workspace is not None else ())
+    found: list[Session] = []
+    damaged: list[str] = []
+    for row in _TABLE.unchecked(db, f"{clause}ORDER BY number", (workspace,) if workspace is not None else ()):
+        if is_sound(row):
+            found.append(_session(*row[:-1]))  # type: ignore[arg-type]  # the columns are as they were written
+        else:
+            _TABLE.tell(row)
+            damaged.append(readable(row[1]))
+    return found, damaged
+
+
+def salvaged(db: Connection, id: SessionId, at_ns: int) -> Session | None:  # noqa: A002
+    """Returns what can be used of a session whose row is damaged: closed at `at_ns`, without a head. None where no row has that id."""
+    for row in _TABLE.unchecked(db, "WHERE id = ?", (id,)):
+        _, stored, workspace, agent, _, _, granted, capture, *_ = row
+        return Session(
+            id=SessionId(readable(stored)),
+            workspace=WorkspaceId(readable(workspace)),
+            agent=readable(agent),
+            parent=None,
+            origin=None,
+            grant=GrantId(granted) if isinstance(granted, str) else None,
+            capture=Capture.WORKSPACE if capture == Capture.WORKSPACE.value else Capture.SNAPSHOTS,
+            attribution=Attribution.DECLARED,
+            imported=False,
+            start_seq=0,
+            opened_at_ns=at_ns,
+            last_seen_at_ns=at_ns,
+            closed_at_ns=at_ns,
+            head=Head(checkpoint=None, event=None),
+            stats=Stats(start_time_ns=at_ns),
+        )
+    return None
+
+
+def rewrite(db: Connection, session: Session) -> None:
+    """Writes a session's row anew, whatever is in it. Raises UnknownSession."""
+    _rewrite(db, session)
 
 
 def opened(db: Connection) -> list[Session]:
@@ -80,8 +125,8 @@ def of_grant(db: Connection, grant: GrantId) -> list[Session]:
 
 def granted(db: Connection, workspace: WorkspaceId) -> dict[SessionId, GrantId]:
     """Returns the sessions of a workspace that were opened through grants, and through which."""
-    clause = "SELECT id, granted FROM sessions WHERE granted IS NOT NULL AND workspace = ?"
-    return {SessionId(id_): GrantId(grant) for id_, grant in db.execute(clause, (workspace,))}
+    found = _TABLE.sound(db, _session, "WHERE granted IS NOT NULL AND workspace = ?", (workspace,))
+    return {one.id: one.grant for one in found if one.grant is not None}
 
 
 def count_open(db: Connection) -> int:
@@ -100,7 +145,13 @@ def number_of(db: Connection, id: SessionId) -> int:  # noqa: A002
 
 def ids_of(db: Connection, workspace: WorkspaceId) -> dict[int, SessionId]:
     """Returns the ids of all sessions of a workspace by number."""
-    return {number: SessionId(id_) for number, id_ in db.execute("SELECT number, id FROM sessions WHERE workspace = ?", (workspace,))}
+    return {number: SessionId(id_) for number, id_ in named(db, "SELECT number, id FROM sessions WHERE workspace = ?", (workspace,))}
+
+
+def page(db: Connection, workspace: WorkspaceId, after: int, limit: int) -> list[tuple[int, Session]]:
+    """Returns so many sessions of a workspace behind a number, with theirs; in order. Raises StoreCorrupt."""
+    clause = "WHERE workspace = ? AND number > ? ORDER BY number LIMIT ?"
+    return _TABLE.select(db, lambda number, *rest: (number, _session(number, *rest)), clause, (workspace, after, limit))
 
 
 def _one(db: Connection, id_: SessionId) -> Session:

@@ -24,7 +24,7 @@ from rewindd.errors import ShuttingDown, StoreCorrupt, StoreError, StoreIO
 from rewindd.store.copying import copy_pages
 from rewindd.store.database import Connection
 from rewindd.store.opening import open_store, suspect
-from rewindd.store.seam import translated
+from rewindd.store.seam import is_undecodable, translated
 
 T = TypeVar("T")
 #: Functions in one transaction. Beyond some dozens the commit's cost is spread thin enough, and the first waits for the last.
@@ -250,7 +250,8 @@ class StoreThread:
 
     def _look_at(self, error: BaseException) -> None:
         """Notes what SQLite itself found damaged, not what a checksum said."""
-        if isinstance(error, StoreCorrupt) and isinstance(error.__cause__, sqlite3.Error):
+        cause = error.__cause__
+        if isinstance(error, StoreCorrupt) and isinstance(cause, sqlite3.Error) and not is_undecodable(cause):
             self.suspect(error.message)
 
     def _abandon(self) -> None:

@@ -7,7 +7,7 @@ from rewindd.errors import UnknownWorkspace
 from rewindd.model.ids import WorkspaceId
 from rewindd.model.session import Baseline, Workspace
 from rewindd.store.codec import place_of, place_to_bytes
-from rewindd.store.records import Records
+from rewindd.store.records import Records, named
 from rewindd.store.schema import Connection
 
 _TABLE = Records("workspaces", ("number",), ("id", "root", "place", "added_at_ns", "position", "baseline", "replaced"))
@@ -45,7 +45,7 @@ def all_of(db: Connection) -> list[Workspace]:
 
 def ids_by_number(db: Connection) -> dict[int, WorkspaceId]:
     """Returns the ids of all workspaces by the numbers that the larger tables know them by."""
-    return {number: WorkspaceId(id_) for number, id_ in db.execute("SELECT number, id FROM workspaces")}
+    return {number: WorkspaceId(id_) for number, id_ in named(db, "SELECT number, id FROM workspaces")}
 
 
 def move(db: Connection, id: WorkspaceId, root: str) -> None:  # noqa: A002

@@ -196,7 +196,7 @@ def test_view_rows_and_own_rows_are_no_notices() -> None:
         since=0,
         at_ns=1,
     )
-    assert telling._notice(row, None) is None
+    assert telling._notice(row, None, {}) is None
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -71,7 +71,7 @@ def filled(
     sessions.close(db, session.id, 9)
     return {
         "workspaces": lambda db: workspaces.find(db, workspace.id),
-        "sessions": lambda db: sessions.of_workspace(db, None, closed=True),
+        "sessions": lambda db: sessions.find(db, session.id) or sessions.page(db, workspace.id, 0, 10),
         "edits": lambda db: edits.since(db, workspace.id, 4),
         "toggles": lambda db: (
             edits.toggles_of_operation(db, workspace.id, operation.id) or edits.toggles_page(db, workspace.id, (5, 0), 100)

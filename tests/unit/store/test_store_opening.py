@@ -185,3 +185,15 @@ def test_without_a_backup_nothing_is_changed(directory: str) -> None:
     with pytest.raises(StoreCorrupt, match=r"no store\.db\.backup"):
         open_store(directory)
     assert Path(directory, "store.db").read_bytes() == before
+
+
+def test_what_was_cut_off_is_removed(directory: str) -> None:
+    """Copies that an earlier life did not finish, and what SQLite had beside them, are gone after the next start; the backup stays."""
+    filled(directory)
+    back_up(directory)
+    left = [f"{BACKUP_NAME}.new", f"{BACKUP_NAME}.new-wal", "store.db.restored", "store.db.restored.new", "store.db.restored-journal"]
+    for name in left:
+        Path(directory, name).write_bytes(b"half")
+    open_store(directory).close()
+    assert [name for name in left if Path(directory, name).exists()] == []
+    assert Path(directory, BACKUP_NAME).exists()

@@ -13,7 +13,7 @@ from rewindd.model.conversation import Event, EventKind, Stats, ToolCallRecord
 from rewindd.model.ids import CheckpointId, EventId, SessionId, WorkspaceId
 from rewindd.model.session import Attribution, Capture, Checkpoint, Head, Missing, Session, Workspace
 from rewindd.paths import RelPath
-from rewindd.store import answers, checkpoints, events, sessions, totals, workspaces
+from rewindd.store import answers, checkpoints, events, pruning, sessions, totals, workspaces
 from rewindd.store.database import Connection
 
 
@@ -248,3 +248,13 @@ def test_pruning_in_parts(db: Connection) -> None:
         answers.put(db, "s", str(number), b"", b"", number)
     assert [answers.prune(db, 8, limit=5) for _ in range(3)] == [5, 3, 0]
     assert [answers.find(db, "s", str(number)) is not None for number in range(10)] == [False] * 8 + [True] * 2
+
+
+def test_a_name_that_is_none_any_more(db: Connection, session: Session, workspace: Workspace) -> None:
+    """An id that is no UTF-8 any more keeps no other session from being named; what every session needs is not told without it."""
+    sessions.add(db, replace(session, id=SessionId("other")))
+    db.execute("UPDATE sessions SET id = CAST(? AS TEXT) WHERE id = 'other'", (b"othe\xf2",))
+    assert list(sessions.ids_of(db, workspace.id).values()) == [session.id, "othe\\xf2"]
+    assert sessions.find(db, session.id) == session
+    with pytest.raises(StoreCorrupt):
+        pruning.stands(db, workspace.id, 0)

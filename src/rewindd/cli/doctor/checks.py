@@ -180,9 +180,11 @@ def check_disk(facts: Facts) -> Iterator[Finding]:
     room, config = facts.room, facts.config
     if facts.status is not None and facts.status.store.on_reserve:
         left = size(facts.status.store.reserve_bytes)
-        yield _problem("disk", f"on reserve: the disk is full, nothing new is taken in, and rewinds have {left} left", "make room there")
+        told = f"on reserve: the disk is full, nothing new is taken in, and rewinds have {left} left"
+        yield _problem("disk", told, "make room there, or lower reserve_bytes in [store]")
     if room is None or config.trouble is not None:
         return
+    held_back = facts.status.store.reserve_bytes if facts.status is not None else 0
     keep_bytes = config.min_free_bytes or max(MIN_FREE_BYTES, room.total_bytes // MIN_FREE_PART)
     if room.free_bytes < keep_bytes:
         yield _problem(
@@ -191,7 +193,8 @@ def check_disk(facts: Facts) -> Iterator[Finding]:
             "make room there, or lower min_free_bytes in [store]",
         )
     else:
-        yield _ok("disk", f"{size(room.free_bytes)} are free, {size(keep_bytes)} stay so")
+        beside = f"; the store holds {size(held_back)} back for rewinds on a full disk" if held_back else ""
+        yield _ok("disk", f"{size(room.free_bytes)} are free, {size(keep_bytes)} stay so{beside}")
     held = facts.status.store.bytes if facts.status is not None else 0
     if held > config.max_store_bytes * _NEARLY:
         yield _problem("disk", f"the store has {size(held)} and may have {size(config.max_store_bytes)}", "raise max_bytes in [store]")

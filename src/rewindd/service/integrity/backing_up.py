@@ -1,30 +1,23 @@
-"""Copies of the store: the database's own backup, which the store comes back from, and whole ones where somebody wants them.
+"""The database's own backup, which the store comes back from. Whole copies where somebody wants them: `duplicating`.
 
-A copy is made while everything else goes on, 256 KiB at a time. The backup takes the place of the one before only after SQLite found
+It is made while everything else goes on, 256 KiB at a time, and takes the place of the one before only after SQLite found
 its structure sound: a damaged database never replaces a good backup. Content files are not in it; they stand for themselves.
 """
 
-import contextlib
 import logging
-import os
-import shutil
 from pathlib import Path
 from time import monotonic, time
 
 import anyio
 
-from rewindd.errors import AlreadyExists, BadRequest, RewinddError, ShuttingDown, StoreError, StoreFull, StoreIO
-from rewindd.paths import FsText
-from rewindd.protocol.integrity import BackedUp, MakeBackup
+from rewindd.errors import RewinddError, ShuttingDown, StoreError, StoreFull, StoreIO
 from rewindd.service.integrity.care import Holding
 from rewindd.service.integrity.idle import idle
 from rewindd.service.space.room import free
 from rewindd.service.state import State
-from rewindd.service.turn import Turn
 from rewindd.store import copying
-from rewindd.store.database import FILE_NAME, Connection, sync_directory
+from rewindd.store.database import FILE_NAME, Connection
 from rewindd.store.opening import BACKUP_NAME
-from rewindd.store.seam import translated
 from rewindd.store.totals import totals
 
 log = logging.getLogger(__name__)
@@ -84,14 +77,14 @@ async def renew(state: State, *, pause_s: float) -> None:
     if held.database_bytes > room_bytes:
         raise StoreFull(f"no room for a backup of {held.database_bytes} bytes; {room_bytes} may still be used")
     new, backup = Path(state.data_dir, f"{BACKUP_NAME}.new"), Path(state.data_dir, BACKUP_NAME)
-    await state.bridge.work(new.unlink, missing_ok=True)
+    await state.bridge.work(copying.remove, new)
     await state.bridge.copy(new, lambda done, total: pause_s)
     damage = await state.bridge.work(copying.put_in_order, new)
     if damage:
-        await state.bridge.work(new.unlink)
+        await state.bridge.work(copying.remove, new)
         state.bridge.suspect(f"{FILE_NAME}: {damage[0]}")
         raise StoreIO(f"the database is damaged ({damage[0]}); the backup before is kept, and `rewindctl daemon restart` comes back to it")
-    await state.bridge.work(_publish, new, backup)
+    await state.bridge.work(copying.publish, new, backup)
     state.care.backed_up = held
 
 
@@ -113,25 +106,6 @@ async def made_at_ns(state: State) -> int | None:
     return await state.bridge.work(look)
 
 
-async def make_backup(state: State, request: MakeBackup, turn: Turn) -> bytes:
-    """Copies the whole store to a directory, which is a data directory of its own then; durable on return.
-
-    Raises:
-        BadRequest: it is no directory that can be had, or it is the store's own.
-        AlreadyExists: something is in it.
-        StoreFull, StoreIO: it cannot be written; what was is removed.
-    """
-    target = await state.bridge.work(_target, state, request.directory)
-    is_made = await state.bridge.work(_prepare, target)
-    try:
-        made = await _copy_all(state, target)
-    except BaseException:
-        with anyio.CancelScope(shield=True):
-            await state.bridge.work(_clear, target, is_made)
-        raise
-    return await state.bridge.transact(lambda db: turn.keep(db, made))
-
-
 async def holding(state: State) -> Holding:
     """Returns how much the store holds now."""
 
@@ -147,121 +121,6 @@ async def _is_worth(state: State) -> bool:
     """True where anything came since the last backup."""
     now, last = await holding(state), state.care.backed_up or Holding(0, 0, 0, 0)
     return (now.rows, now.checkpoints, now.blobs) != (last.rows, last.checkpoints, last.blobs)
-
-
-async def _copy_all(state: State, target: Path) -> BackedUp:
-    # Files first, then the database, then the files that came meanwhile: no row is in the copy whose file is not.
-    linked, copied = await state.bridge.work(_take_files, state, target)
-    new = target / f"{FILE_NAME}.new"
-    await state.bridge.copy(new, lambda done, total: 0.0)
-    more = await state.bridge.work(_take_files, state, target)
-    damage = await state.bridge.work(copying.put_in_order, new)
-    await state.bridge.work(_publish, new, target / FILE_NAME)
-    held = await holding(state)
-    return BackedUp(
-        directory=FsText(target),
-        bytes=await state.bridge.work(_bytes_below, target),
-        rows=held.rows,
-        checkpoints=held.checkpoints,
-        blobs=held.blobs,
-        linked=linked + more[0],
-        copied=copied + more[1],
-        damage=damage,
-    )
-
-
-def _target(state: State, directory: FsText) -> Path:
-    """Returns where the backup goes. In a worker thread."""
-    if not os.path.isabs(directory) or "\0" in directory:
-        raise BadRequest(f"{directory!r} is no absolute path", field="directory")
-    target = Path(os.path.normpath(directory))
-    real = os.path.realpath(target)
-    if f"{real}/".startswith(f"{state.data_dir}/") or f"{state.data_dir}/".startswith(f"{real}/"):
-        raise BadRequest(f"{directory!r} is the store's own directory, or holds it; a backup lies elsewhere", field="directory")
-    return target
-
-
-def _prepare(target: Path) -> bool:
-    """Makes the directory; returns whether it was not there. In a worker thread."""
-    try:
-        target.mkdir(mode=0o700)
-    except FileExistsError:
-        if not target.is_dir() or any(target.iterdir()):
-            message = f"{str(target)!r} is there, and not an empty directory; a backup gets one of its own"
-            raise AlreadyExists(message, path=str(target)) from None
-        is_made = False
-    except OSError as exc:
-        raise BadRequest(f"{str(target)!r} cannot be made: {(exc.strerror or str(exc)).lower()}", field="directory") from exc
-    else:
-        is_made = True
-    try:
-        target.chmod(0o700)
-        (target / "blobs").mkdir(mode=0o700)
-        sync_directory(target.parent)
-    except OSError as exc:
-        raise BadRequest(f"{str(target)!r} cannot be written: {(exc.strerror or str(exc)).lower()}", field="directory") from exc
-    return is_made
-
-
-def _clear(target: Path, is_made: bool) -> None:
-    if is_made:
-        shutil.rmtree(target, ignore_errors=True)
-        return
-    for left in target.iterdir():
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
-
-
-def _take_files(state: State, target: Path) -> tuple[int, int]:
-    """Gives every content file that the target has not a second name there, or copies it; durable on return. In a worker thread."""
-    linked = copied = 0
-    try:
-        for directory in sorted(Path(state.data_dir, "blobs").iterdir()):
-            if not directory.is_dir():
-                continue
-            below = target / "blobs" / directory.name
-            below.mkdir(mode=0o700, exist_ok=True)
-            there = set(os.listdir(below))
-            for name in os.listdir(directory):
-                if name not in there:
-                    with contextlib.suppress(FileNotFoundError):  # nobody needs it any more
-                        is_link = _take_file(directory / name, below / name)
-                        linked, copied = linked + is_link, copied + (not is_link)
-            sync_directory(below)
-        sync_directory(target / "blobs")
-    except OSError as exc:
-        raise _failed(exc, target) from exc
-    return linked, copied
-
-
-def _take_file(source: Path, target: Path) -> bool:
-    """Returns whether it is a link; a file system of its own, or one that has no links, needs a copy."""
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        copying.copy_file(source, target)
-        return False
-    return True
-
-
-def _publish(new: Path, name: Path) -> None:
-    try:
-        new.replace(name)
-        sync_directory(name.parent)
-    except OSError as exc:
-        raise _failed(exc, name) from exc
-
-
-def _failed(exc: OSError, target: Path) -> StoreError:
-    return translated(exc, f"writing a backup to {target}")
-
-
-def _bytes_below(target: Path) -> int:
-    return sum(os.lstat(os.path.join(directory, name)).st_size for directory, _, names in os.walk(target) for name in names)
 
 
 async def _made_s(state: State) -> float | None:

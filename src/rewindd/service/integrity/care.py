@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from time import monotonic
 
+import anyio
 import msgspec
 
 from rewindd.store.opening import Loss
@@ -44,10 +45,12 @@ class Holding:
 class Care:
     """All of it. `asked_s`: when somebody last asked for something, in monotonic seconds. `backed_up`: what the last backup holds.
 
-    `loss`: what was lost when the store came back from its backup; None: nothing, or it was told.
+    `loss`: what was lost when the store came back from its backup; None: nothing, or it was told. `copying`: held while the whole
+    store is copied.
     """
 
     asked_s: float = field(default_factory=monotonic)
     scrub: Scrub | None = None
     backed_up: Holding | None = None
     loss: Loss | None = None
+    copying: anyio.Lock = field(default_factory=anyio.Lock)

@@ -18,10 +18,9 @@ from rewindd.service.space.room import room
 from rewindd.service.state import State
 from rewindd.store import blobs as blob_rows
 from rewindd.store import checkpoints
+from rewindd.store.opening import SCRATCH
 from rewindd.tree import scratch
 
-#: What every directory that is only for now begins with; left ones are removed at start.
-SCRATCH = ".scratch-"
 #: Paths that are named of one checkpoint.
 MOST_PATHS = 20
 

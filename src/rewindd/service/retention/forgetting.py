@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from time import monotonic, time_ns
 
-from rewindd.errors import BadRequest, Busy, Conflict, StoreError, UnknownPath, UnknownSession
+from rewindd.errors import BadRequest, Busy, Conflict, StoreCorrupt, StoreError, UnknownPath, UnknownSession
 from rewindd.model.conversation import Stats
-from rewindd.model.ids import WorkspaceId
+from rewindd.model.ids import SessionId, WorkspaceId, check_chosen
 from rewindd.model.log import IndexEntry
 from rewindd.model.session import Head, Missing, Session, Workspace
 from rewindd.model.versions import UNKNOWN, File, Symlink
@@ -110,7 +110,14 @@ async def _what_there_is(state: State, request: Forget, chosen: Callable[[bool],
 async def _chosen(state: State, what: FsText, path: FsText | None) -> Callable[[bool], Awaitable[_Erased]]:
     """Returns what erases the thing that is named."""
     with suppress(UnknownSession, BadRequest):
-        return partial(_session, state, await state.session(what))
+        id_ = check_chosen("session id", what)  # a path may be any bytes
+        try:
+            return partial(_session, state, await state.session(id_))
+        except StoreCorrupt:
+            found = await state.bridge.transact(partial(sessions.salvaged, id=SessionId(id_), at_ns=time_ns()))
+            if found is None:
+                raise
+            return partial(_damaged_session, state, found)
     for one in await state.bridge.transact(workspaces.all_of):
         if str(one.id) == str(what) or one.root == path:
             return partial(_workspace, state, one)
@@ -154,6 +161,13 @@ async def _session(state: State, session: Session, is_dry: bool) -> _Erased:
             await state.bridge.transact(partial(pruning_rows.drop_whole, numbers=part), bulk=True)
         await ageing.erase_events(state, [number])
     return erased
+
+
+async def _damaged_session(state: State, session: Session, is_dry: bool) -> _Erased:
+    """The same for one whose row is damaged: it is written anew, as one that has nothing, and keeps nobody from anything any more."""
+    if not is_dry:
+        await state.bridge.transact(partial(sessions.rewrite, session=session))
+    return await _session(state, session, is_dry)
 
 
 async def _workspace(state: State, workspace: Workspace, is_dry: bool) -> _Erased:

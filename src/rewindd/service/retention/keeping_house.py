@@ -51,6 +51,8 @@ async def tidy(state: State) -> None:
     """
     async with state.tidying:
         went = 0
+        # First, and by the settings as they are now: who was allowed more loses nothing for what was too much before.
+        await quota.measure(state)
         pressed = await quota.pressed(state)
         for workspace in await state.bridge.transact(workspaces.all_of):
             reason = await ageing.why_goes(state, workspace)
@@ -58,8 +60,7 @@ async def tidy(state: State) -> None:
                 await ageing.let_go(state, workspace, reason)
                 went += 1
                 continue
-            is_over = quota.STORE in state.quota.over or workspace.id in state.quota.over
-            seen = await _seen(state, workspace.id, pressed if is_over else 0)
+            seen = await _seen(state, workspace.id, max(pressed.get(quota.STORE, 0), pressed.get(workspace.id, 0)))
             if state.quota.looked.get(workspace.id) == seen and not seen.rules.max_age_s:
                 continue
             choice = await choose(state, workspace.id, pressed=seen.pressed)
@@ -68,4 +69,4 @@ async def tidy(state: State) -> None:
             await idle(state)
         if went:
             await collecting.collect(state)
-        await quota.measure(state)
+            await quota.measure(state)

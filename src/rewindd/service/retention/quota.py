@@ -29,7 +29,7 @@ _NAME = "quota"
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Told)
+_decoder = msgspec.msgpack.Decoder(dict[str, Told])
 
 
 async def measure(state: State) -> None:
@@ -53,33 +53,42 @@ async def measure(state: State) -> None:
                 )
     state.quota.over = over
     found = await state.bridge.transact(lambda db: upkeep.find(db, _NAME))
-    state.quota.told = _decoder.decode(found) if found is not None else Told()
-    if not over and state.quota.told != Told():
-        await _note(state, Told())
+    told = _decoder.decode(found) if found is not None else {}
+    # Somebody may have been told while this was read.
+    state.quota.told = {key: one for key, one in (told | state.quota.told).items() if key in over}
+    if state.quota.told != told:
+        await _note(state)
 
 
 def of(state: State, workspace: WorkspaceId) -> OverQuota | None:
     """Returns what a session of a workspace is told: that its workspace, or else the store, has too much; None where neither has."""
-    found = state.quota.over.get(workspace) or state.quota.over.get(STORE)
-    if found is not None and not state.quota.told.at_ns:
-        told = state.quota.told = Told(at_ns=time_ns())
-        state.later(lambda: _note(state, told))
+    key = workspace if workspace in state.quota.over else STORE
+    found = state.quota.over.get(key)
+    if found is not None and key not in state.quota.told:
+        state.quota.told[key] = Told(at_ns=time_ns())
+        state.later(lambda: _note(state))
     return found
 
 
-async def pressed(state: State) -> int:
-    """Returns how often the rules are to be halved now: once more where it is too much still, a day after somebody was told."""
-    told, now_ns = state.quota.told, time_ns()
-    if not state.quota.over:
-        return 0
-    if told.at_ns and now_ns - max(told.at_ns, told.pressed_at_ns) > GRACE_NS and told.pressed < MOST_PRESSED:
-        await _note(state, Told(told.at_ns, told.pressed + 1, now_ns))
-    return state.quota.told.pressed
+async def pressed(state: State) -> dict[str, int]:
+    """Returns how often the rules are to be halved now, for the store and each workspace that has too much.
+
+    Once more where it is too much still, a day after somebody was told: of a workspace's own bound somebody who is at work in it.
+    """
+    now_ns, before = time_ns(), dict(state.quota.told)
+    for key, told in before.items():
+        if max(told.at_ns, told.pressed_at_ns) > now_ns:  # the clock was set back; the day begins again
+            state.quota.told[key] = Told(min(told.at_ns, now_ns), told.pressed, min(told.pressed_at_ns, now_ns))
+        elif key in state.quota.over and now_ns - max(told.at_ns, told.pressed_at_ns) > GRACE_NS and told.pressed < MOST_PRESSED:
+            state.quota.told[key] = Told(told.at_ns, told.pressed + 1, now_ns)
+    if state.quota.told != before:
+        await _note(state)
+    return {key: told.pressed for key, told in state.quota.told.items() if key in state.quota.over}
 
 
-async def _note(state: State, told: Told) -> None:
-    state.quota.told = told
-    await state.bridge.transact(lambda db: upkeep.put(db, _NAME, _encoder.encode(told)))
+async def _note(state: State) -> None:
+    told = _encoder.encode(state.quota.told)
+    await state.bridge.transact(lambda db: upkeep.put(db, _NAME, told))
 
 
 async def _usage(state: State) -> tuple[dict[WorkspaceId, int], Counter[tuple[WorkspaceId, RelPath]]]:
