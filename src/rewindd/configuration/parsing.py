@@ -46,6 +46,8 @@ def parse(text: bytes, path: str) -> Layer:
         table = tomllib.loads(decoded)
     except ValueError as exc:  # of which both TOMLDecodeError and UnicodeDecodeError are kinds
         raise errors.BadConfig(f"{path}: {exc}", path=path) from exc
+    except RecursionError as exc:
+        raise errors.BadConfig(f"{path}: nested too deeply", path=path) from exc
     values: dict[str, object] = {}
     for section, kind in SECTIONS.items():
         given = table.get(section, {})

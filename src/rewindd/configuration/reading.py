@@ -4,6 +4,7 @@ Both the daemon and `rewindctl config` read by this, so that what the one says i
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from rewindd.configuration.schema import Config, settings, value
 #: The directory of the drop-ins, beside the file.
 DROP_INS = "config.d"
 DEFAULT = "default"
+#: Bytes of one file: every setting with its comments is a few KB; a device or a disk image put there by mistake has no end.
+MAX_FILE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +111,7 @@ def _effective(name: str, found: Found, env: Mapping[str, str]) -> Effective:
 
 def _read(path: str, *, required: bool) -> Layer | None:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - paths are `str` throughout
-            text = file.read()
+        text = _bounded(path)
     except FileNotFoundError as exc:
         if required:
             raise errors.BadConfig(f"there is no configuration file {path!r}; make it, or name another", path=path) from exc
@@ -117,6 +119,21 @@ def _read(path: str, *, required: bool) -> Layer | None:
     except OSError as exc:
         raise errors.BadConfig(f"the configuration file {path!r} cannot be read: {exc.strerror}", path=path) from exc
     return parse(text, path)
+
+
+def _bounded(path: str) -> bytes:
+    """Returns what a regular file holds. Opens without waiting: a FIFO that nobody writes to would hold the start for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise errors.BadConfig(f"the configuration file {path!r} cannot be read: it is no regular file", path=path)
+        with open(descriptor, "rb", closefd=False) as file:
+            text = file.read(MAX_FILE_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(text) > MAX_FILE_BYTES:
+        raise errors.BadConfig(f"the configuration file {path!r} has more than {MAX_FILE_BYTES >> 10} KiB", path=path)
+    return text
 
 
 def _read_drop_in(path: str) -> Layer | None:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
+from rewindd.daemon.connections import held
 from rewindd.daemon.peers import Peer
 
 _log = logging.getLogger(__name__)
@@ -140,7 +141,7 @@ def _process(peer: Peer, message: Message) -> int:
     Before Linux 6.5 it is that of the process which has its number now.
     """
     source = message.get(_SOURCE)
-    with socket.socket(fileno=os.dup(source if isinstance(source, int) else -1)) as connection:
+    with held(source if isinstance(source, int) else -1) as connection:
         pid, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if (pid, uid) != (peer.pid, peer.uid):  # that connection is closed, and its descriptor another's
             raise ConnectionAbortedError(errno.ECONNABORTED, os.strerror(errno.ECONNABORTED))

@@ -22,14 +22,16 @@ import zmq.utils.garbage
 from anyio.abc import TaskGroup
 
 from rewindd import errors
-from rewindd.daemon import endpoint, log, peers
+from rewindd.daemon import endpoint, envelopes, log, peers
 from rewindd.daemon.answering import Service as Service
 from rewindd.daemon.binding import address, bind
+from rewindd.daemon.connections import MAX_CONNECTIONS, Connections, budget
 from rewindd.daemon.guard import Guard
 from rewindd.daemon.pulse import Pulse
 from rewindd.protocol import wire
 from rewindd.protocol.requests import Request
 from rewindd.protocol.wire import Progress
+from rewindd.service.asker import asker
 from rewindd.service.numbers.meter import Meter
 
 _log = logging.getLogger(__name__)
@@ -95,11 +97,18 @@ class Server:
     """
 
     def __init__(
-        self, path: str, inherited: int | None = None, *, drain_s: float = DRAIN_S, meter: Meter | None = None, guard: Guard | None = None
+        self,
+        path: str,
+        inherited: int | None = None,
+        *,
+        drain_s: float = DRAIN_S,
+        meter: Meter | None = None,
+        guard: Guard | None = None,
+        most: int = MAX_CONNECTIONS,
     ) -> None:
         """Binds at `path`, where `endpoint` made way, or takes the listening descriptor `inherited`.
 
-        `guard` says who of the user's processes may speak; None: every one.
+        `guard` says who of the user's processes may speak; None: every one. `most`: connections, where descriptors allow.
 
         Raises:
             OSError: the path cannot be bound.
@@ -120,6 +129,7 @@ class Server:
         self._context = zmq.asyncio.Context()
         self._pulse = Pulse(self._context, address(path))
         self._socket = self._context.socket(zmq.ROUTER)
+        Connections(self._context, self._socket, budget(most))
         try:
             self._made = bind(self._socket, path, inherited)
         except zmq.ZMQError as exc:
@@ -186,13 +196,13 @@ class Server:
     def _admit(self, frames: Sequence[bytes] | Sequence[zmq.Frame], service: Service, flights: TaskGroup) -> None:
         message = cast("Sequence[zmq.Frame]", frames)
         try:
-            route = _route(message)
+            route = envelopes.route(message)
         except wire.Unroutable as exc:
             self.counts.unroutable += 1
             _log.debug("dropped: %s", exc)
             return
         frame = message[-1]
-        flight = _Flight(route=route, peer=_peer(frame), size=len(frame), hand=self._in_hand)
+        flight = _Flight(route=route, peer=envelopes.peer(frame), size=len(frame), hand=self._in_hand)
         if peers.is_foreign(flight.peer):
             self.counts.foreign += 1
             _log.warning("dropped: a message of another user (uid %d)", flight.peer.uid if flight.peer else -1)
@@ -253,6 +263,7 @@ class Server:
 
     async def _carry_out(self, flight: _Flight, body: bytes, service: Service) -> None:
         log.request.set(f"{flight.op}/{flight.id!a}")
+        asker.set(flight.peer.pid or None if flight.peer is not None else None)
         try:
             reply, code = await self._answer(flight, body, service)
         finally:
@@ -379,18 +390,3 @@ class _Done(Protocol):
     def exception(self) -> BaseException | None: ...
 
     def result(self) -> zmq.MessageTracker: ...
-
-
-def _route(frames: Sequence[zmq.Frame]) -> tuple[bytes, ...]:
-    """Returns the way back. Raises Unroutable, without a look at the content of what is too many or too long."""
-    if len(frames) > wire.MAX_FRAMES or any(len(frame) > wire.MAX_ID_BYTES * 2 for frame in frames[:-1]):
-        raise wire.Unroutable(f"{len(frames)} frames")
-    route, _ = wire.split_route([*(frame.bytes for frame in frames[:-1]), b"", b""][: len(frames)])
-    return route
-
-
-def _peer(frame: zmq.Frame) -> peers.Peer | None:
-    try:
-        return peers.parse_address(str(frame.get("Peer-Address")))
-    except zmq.ZMQError:
-        return None

@@ -144,3 +144,21 @@ def test_a_list_of_paths_as_it_counts(tmp_path: Path) -> None:
     told = {one.name: one.value for one in reading.effective(found, {"HOME": "/home/ada"})}
     assert told["daemon.allow_namespaces_of"] == ["/home/ada/pid", "/run/pid"]
     assert told["daemon.check_namespaces"] is True
+
+
+@pytest.mark.parametrize("kind", ["device", "fifo", "directory", "large"])
+def test_a_drop_in_without_end_is_refused_by_its_name(kind: str, tmp_path: Path) -> None:
+    """A device, a FIFO, a directory and a file of a gigabyte end with a word that names them, and are not read."""
+    drop_in = tmp_path / "config.d" / "10-odd.toml"
+    drop_in.parent.mkdir()
+    if kind == "device":
+        drop_in.symlink_to("/dev/zero")
+    elif kind == "fifo":
+        os.mkfifo(drop_in)
+    elif kind == "directory":
+        drop_in.mkdir()
+    else:
+        with drop_in.open("wb") as file:
+            file.truncate(1 << 30)
+    with pytest.raises(errors.BadConfig, match=r"10-odd\.toml.*(no regular file|more than 1024 KiB)"):
+        reading.read(str(tmp_path / "config.toml"), required=False)
