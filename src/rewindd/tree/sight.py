@@ -76,6 +76,18 @@ class RuleSet(Rules, Protocol):
         ...
 
 
+class Quota(Protocol):
+    """What may still be captured of the work of those who have a quota; by path, as it is theirs who hold it."""
+
+    def refuse(self, path: RelPath, size_bytes: int) -> str | None:
+        """Returns why a file of so many bytes is not read; None: it is."""
+        ...
+
+    def took(self, path: RelPath, size_bytes: int) -> None:
+        """Notes that it is captured."""
+        ...
+
+
 class Limits:
     """How much is captured: of one file, of the workspace, and of what the store has room for. Used by one observation."""
 
@@ -87,11 +99,13 @@ class Limits:
         no_room: str,
         is_named: Callable[[RelPath], bool],
         allowance: Allowance | None = None,
+        quota: Quota | None = None,
     ) -> None:
         """Takes what may be stored yet (`room_bytes`; None: no bound), why no more, and which paths a session named itself.
 
-        `allowance`: what may be read before contents are deferred; None: all of it.
+        `allowance`: what may be read before contents are deferred; None: all of it. `quota`: what some may add; None: nobody has one.
         """
+        self._quota = quota
         self.budget = Budget(allowance)
         self._settings, self.is_named, self._no_room = settings, is_named, no_room
         self._files, self._bytes, self._room_bytes = index.files, index.size_bytes, room_bytes
@@ -117,11 +131,13 @@ class Limits:
                     return Refusal(reason, True)
             if self._room_bytes is not None and size > self._room_bytes:
                 return Refusal(self._no_room, False)
+            if self._quota is not None and (reason := self._quota.refuse(path, size)) is not None:
+                return Refusal(reason, False)
             return self.budget.refuse(size)
 
         return judge
 
-    def took(self, known: IndexEntry | None, version: File, *, is_read: bool = True) -> None:
+    def took(self, path: RelPath, known: IndexEntry | None, version: File, *, is_read: bool = True) -> None:
         """Notes that a file is captured: the limits are nearer now. `is_read`: its content was read just now."""
         if is_read:
             self.budget.took(version.size)
@@ -130,6 +146,8 @@ class Limits:
         self._bytes += version.size - (before.size if before is not None else 0)
         if self._room_bytes is not None and (before is None or before.digest != version.digest):
             self._room_bytes -= version.size
+        if self._quota is not None and (before is None or before.digest != version.digest):
+            self._quota.took(path, version.size)
 
     def _over(self, size: int, *, is_new: bool) -> str | None:
         limits = self._settings

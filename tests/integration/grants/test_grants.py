@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -18,7 +19,7 @@ from rewindd.paths import FsText
 from rewindd.protocol import replies
 from rewindd.protocol.requests import MakeGrant, RevokeGrant
 from support.daemon import RealDaemon, real_daemon
-from support.grants import INSIDE, Box, box, grant, grants, paths_of, revoke, wait_until_said
+from support.grants import INSIDE, Box, Fields, box, grant, grants, paths_of, revoke, wait_until_said
 
 
 def test_an_agent_works_through_its_grant(inside: Box, granted: replies.Grant, tree: Path) -> None:
@@ -272,6 +273,39 @@ def test_the_quota(running: RealDaemon, person: Client, tree: Path) -> None:
         inside.ask("rewind", session="spender", position="start")
         assert (tree / "half").read_bytes() == b"y" * 20_000
     wait_until_said(running, f"grant {granted.id}: refused op=save code=over-quota")
+
+
+@pytest.mark.parametrize("way", ["bracket", "window"])
+def test_changes_beyond_the_quota_are_not_read(person: Client, tree: Path, way: str) -> None:
+    """What its sessions hold and change beyond it, each save names as missing; when the grant has ended it is anybody's work."""
+    granted = grant(person, tree, quota_bytes=1 << 20)
+    (tree / "growing").write_bytes(b"small\n")
+    with box(granted) as inside:
+        inside.open(way)
+        assert missing(inside, way, "start") == {}
+        if way == "bracket":
+            inside.ask("edit.begin", session=way, paths=[b"growing"])
+        else:
+            inside.ask("window.open", session=way, kind="turn")
+        for number in range(4):
+            (tree / "growing").write_bytes(os.urandom(3 << 20))
+            assert missing(inside, way, f"{number}") == {
+                "growing": f"no room in the store: grant {granted.id} has a quota of 1 MiB; `rewindctl grant --revoke {granted.id}` ends it"
+            }
+        (tree / "growing").write_bytes(b"fits\n")
+        assert missing(inside, way, "fits") == {}
+        (used,) = [one.used_bytes for one in grants(person) if one.id == granted.id]
+        assert used < 1 << 20
+        (tree / "growing").write_bytes(b"l" * (3 << 20))
+    revoke(person, granted)
+    with person.session(tree, agent="outside") as outside:
+        assert [one.path for one in outside.save().incomplete.first] == []
+
+
+def missing(inside: Box, session: str, name: str) -> dict[str, str]:
+    """What a save of the session could not have, with the reasons."""
+    saved = msgspec.convert(inside.ask("save", session=session, checkpoint_id=f"{session}-{name}")["checkpoint"], Fields)
+    return paths_of(msgspec.convert(saved["incomplete"], Fields), "first")
 
 
 def test_too_many(person: Client, tree: Path) -> None:

@@ -1,6 +1,7 @@
 """What a grant does not let in or out: other sessions and workspaces, others' content, protected files. Refused, and logged."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -282,10 +283,13 @@ def test_an_operation_of_somebody_else(person: Client, inside: Box, stranger: Se
         ".vscode/tasks.json",
         ".bashrc",
         ".config/fish/config.fish",
+        "bare/config",
+        "bare/hooks/pre-commit",
     ],
 )
 def test_protected(inside: Box, granted: replies.Grant, person: Client, running: RealDaemon, tree: Path, path: str) -> None:
     """No rewind, restore or undo from inside writes what is obeyed outside: it is kept, and says so. The person's rewind does."""
+    subprocess.run(["git", "init", "--quiet", "--bare", str(tree / "bare")], check=True)
     session = inside.open(f"careful-{tree.name}")
     inside.saved(session, tree, "plain", "1\n", "empty")
     inside.saved(session, tree, path, "run this\n", "planted")

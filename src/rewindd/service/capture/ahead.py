@@ -12,6 +12,7 @@ from rewindd.model.versions import File
 from rewindd.paths import RelPath
 from rewindd.service.capture import keeping
 from rewindd.service.capture.sighting import limits
+from rewindd.service.doors.spending import Purse
 from rewindd.service.state import State, Tree
 from rewindd.tree.look import Look
 from rewindd.tree.sight import Allowance
@@ -41,8 +42,9 @@ async def read(state: State, tree: Tree, paths: Iterable[RelPath], *, is_limited
     """
     found: Ahead = {}
     rest = list(paths)
+    purse = Purse(state, tree) if is_limited else None
     while rest:
-        looks, packed, rest = await state.bridge.work(_read, state, tree, rest, is_limited)
+        looks, packed, rest = await state.bridge.work(_read, state, tree, rest, purse)
         for batch in keeping.batches(packed):
             await state.bridge.transact(partial(keeping.put, batch=batch), bulk=True, lasting=False)
         for one in looks:
@@ -51,9 +53,11 @@ async def read(state: State, tree: Tree, paths: Iterable[RelPath], *, is_limited
     return found
 
 
-def _read(state: State, tree: Tree, paths: Sequence[RelPath], is_limited: bool) -> tuple[list[Look], list[keeping.Packed], list[RelPath]]:
-    """Reads a portion; returns what was seen, the contents to keep, and the paths that remain."""
-    bounds = limits(state, tree)
+def _read(
+    state: State, tree: Tree, paths: Sequence[RelPath], purse: Purse | None
+) -> tuple[list[Look], list[keeping.Packed], list[RelPath]]:
+    """Reads a portion; returns what was seen, the contents to keep, and the paths that remain. `purse`: None where nothing is limited."""
+    bounds = limits(state, tree, purse=purse) if purse is not None else None
     looks: list[Look] = []
     contents: list[tuple[File, bytes | None]] = []
     size = count = 0
@@ -61,13 +65,15 @@ def _read(state: State, tree: Tree, paths: Sequence[RelPath], is_limited: bool) 
         for path in paths[:PORTION_FILES]:
             count += 1
             known = tree.index.get(path)
-            seen = look_inside(root, path, known, state.blobs, refuse=bounds.refuse(path, known) if is_limited else None)
+            seen = look_inside(root, path, known, state.blobs, refuse=bounds.refuse(path, known) if bounds else None)
             if not isinstance(seen, Look):
                 continue
             looks.append(seen)
             if isinstance(seen.version, File) and (known is None or known.version != seen.version):
                 contents.append((seen.version, seen.content))
                 size += len(seen.content or b"")
+                if purse is not None:
+                    purse.took(path, seen.version.size)
             if size >= PORTION_BYTES:
                 break
     return looks, keeping.pack(state.blobs, contents), list(paths[count:])

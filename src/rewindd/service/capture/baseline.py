@@ -200,7 +200,7 @@ def _read(state: State, tree: Tree, paths: Sequence[RelPath]) -> tuple[list[Look
                 continue
             looks.append(replace(seen, content=None))
             if isinstance(seen.version, File):
-                bounds.took(None, seen.version)
+                bounds.took(path, None, seen.version)
                 batch[seen.version.digest] = seen.version, seen.content
                 size += seen.version.size if seen.content is not None else 0
             if size >= BATCH_BYTES or len(batch) >= BATCH_FILES:

@@ -6,6 +6,7 @@ from rewindd.model.ids import SessionId
 from rewindd.model.session import Attribution, Claim
 from rewindd.model.window import Window, WindowKind
 from rewindd.paths import ROOT, RelPath
+from rewindd.service.asker import is_others, running
 from rewindd.service.state import State, Tree
 from rewindd.timeline.attribution import Holders
 
@@ -14,11 +15,11 @@ def holders(state: State, tree: Tree, path: RelPath) -> Holders:
     """Returns who had announced a change of a path, as it stands now."""
     active = state.active(tree.workspace.id)
     sole = active[0].id if len(active) == 1 and active[0].attribution is Attribution.SOLE else None
-    return _announced(state, tree, path, sole)
+    return announced(state, tree, path, sole)
 
 
-def _announced(state: State, tree: Tree, path: RelPath, sole: SessionId | None = None) -> Holders:
-    """Who had announced it, but for the sole session. For any thread, under the workspace's lock."""
+def announced(state: State, tree: Tree, path: RelPath, sole: SessionId | None = None) -> Holders:
+    """Returns who had announced it, but for the sole session. For any thread, under the workspace's lock."""
     live = [claim for claim in claims_on(tree, path) if is_live(state, claim)]
     plain = [claim for claim in live if claim.bracket is None]
     newest = max(plain, key=lambda claim: claim.at_ns, default=None)
@@ -36,7 +37,7 @@ def held_by_others(state: State, tree: Tree, session: SessionId, path: RelPath) 
     Another's open bracket comes first: its edit is under way. What `session` holds itself, by its claim or window, it takes; what
     it does not is left to the newest claim, or else to who has a window open. For any thread, under the workspace's lock.
     """
-    found = _announced(state, tree, path)
+    found = announced(state, tree, path)
     if found.brackets:
         return None if session in found.brackets else found.brackets[0]
     if session in (found.claim, *found.windows):
@@ -49,19 +50,19 @@ def why_left(state: State, tree: Tree, session: SessionId, path: RelPath) -> str
     other = held_by_others(state, tree, session, path)
     if other is None:
         return None
-    found = _announced(state, tree, path)
+    found = announced(state, tree, path)
     return f"held by session {other}" if other in (found.claim, *found.brackets) else f"a window of session {other} is open"
 
 
 def edited_by(state: State, tree: Tree, path: RelPath) -> str | None:
     """Returns why a point over all sessions leaves a changed path as it was last known: its edit is under way. For any thread, as above."""
-    found = _announced(state, tree, path).brackets
+    found = announced(state, tree, path).brackets
     return f"being edited by session {found[0]}" if found else None
 
 
 def editor(state: State, tree: Tree, session: SessionId, path: RelPath) -> SessionId | None:
     """Returns another session that is in the middle of an announced edit of a path; None where there is none."""
-    return next((one for one in _announced(state, tree, path).brackets if one != session), None)
+    return next((one for one in announced(state, tree, path).brackets if one != session), None)
 
 
 def editors_below(state: State, tree: Tree, session: SessionId, tops: Set[RelPath]) -> dict[RelPath, SessionId]:
@@ -77,6 +78,11 @@ def editors_below(state: State, tree: Tree, session: SessionId, tops: Set[RelPat
 def windows_of(tree: Tree, session: SessionId, kind: WindowKind | None = None) -> list[Window]:
     """Returns the session's open windows, of one kind or of both."""
     return [window for window in tree.windows.values() if window.session == session and kind in (None, window.kind)]
+
+
+def own_windows(tree: Tree, session: SessionId, kind: WindowKind) -> list[Window]:
+    """Returns those of the session's windows that are not another process's; such a one ends with its process."""
+    return [window for window in windows_of(tree, session, kind) if not is_others(window.pid)]
 
 
 def end_windows(state: State, tree: Tree, windows: Iterable[Window]) -> None:
@@ -106,6 +112,14 @@ def is_live(state: State, claim: Claim) -> bool:
 def of_session(tree: Tree, session: SessionId, *, bracket: str | None = None) -> list[Claim]:
     """Returns the session's claims from snapshots, or those of one bracket."""
     return [claim for held in tree.claims.values() for claim in held if claim.session == session and claim.bracket == bracket]
+
+
+async def ends(state: State, tree: Tree, session: SessionId) -> list[Claim]:
+    """Returns the session's claims from snapshots that its save or release ends: not those of another process, while that runs."""
+    held = of_session(tree, session)
+    others = {claim.pid for claim in held if claim.pid is not None and is_others(claim.pid)}
+    still = await state.bridge.work(running, others) if others else set[int]()
+    return [claim for claim in held if claim.pid not in still]
 
 
 def ending(tree: Tree, claims: Iterable[Claim]) -> list[Claim]:

@@ -8,6 +8,7 @@ from rewindd.model.versions import File
 from rewindd.paths import RelPath
 from rewindd.service.capture.holding import claims_on, is_live
 from rewindd.service.capture.own_places import OwnRules
+from rewindd.service.doors.spending import Purse
 from rewindd.service.space.room import room
 from rewindd.service.state import State, Tree
 from rewindd.store import blobs as blob_rows
@@ -36,7 +37,7 @@ def sight(
         left_out=tree.left_out,
         rules=OwnRules(state, tree),
         sink=state.blobs,
-        limits=limits(state, tree, allowance),
+        limits=limits(state, tree, allowance, Purse(state, tree)),
         ahead=ahead,
         arm=arming(tree, root),
         is_watched=tree.watch is not None,
@@ -56,14 +57,14 @@ def _watch_nothing(directory: RelPath) -> None:
     """Where nothing is watched."""
 
 
-def limits(state: State, tree: Tree, allowance: Allowance | None = None) -> Limits:
-    """Returns how much may be captured now."""
+def limits(state: State, tree: Tree, allowance: Allowance | None = None, purse: Purse | None = None) -> Limits:
+    """Returns how much may be captured now; `purse`: what those may add who pay for it themselves."""
     left = room(state)
 
     def is_named(path: RelPath) -> bool:
         return any(is_live(state, one) for one in claims_on(tree, path))
 
-    return Limits(state.capture, tree.index, left.bytes, left.reason, is_named, allowance)
+    return Limits(state.capture, tree.index, left.bytes, left.reason, is_named, allowance, purse)
 
 
 def _text_before(state: State, tree: Tree, path: RelPath) -> bytes | None:

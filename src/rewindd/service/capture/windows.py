@@ -19,7 +19,7 @@ from rewindd.service import names
 from rewindd.service.asking.comparing import compare
 from rewindd.service.asking.reading import changes_since, delta_of
 from rewindd.service.capture import baseline
-from rewindd.service.capture.holding import end_windows, windows_of
+from rewindd.service.capture.holding import end_windows, own_windows
 from rewindd.service.capture.observing import observe
 from rewindd.service.locking import locked
 from rewindd.service.state import State, Tree
@@ -40,7 +40,7 @@ MAX_PID = 1 << 22
 
 
 async def open_window(state: State, request: OpenWindow, session: Session, turn: Turn) -> bytes:
-    """Looks at the tree, then opens a window; it ends the session's earlier one of the same kind.
+    """Looks at the tree, then opens a window; it ends the session's earlier one of the same kind, but for another process's.
 
     A process that is not there or another user's is not waited for: who names it may be in a container, where it has another number.
 
@@ -63,7 +63,7 @@ async def open_window(state: State, request: OpenWindow, session: Session, turn:
             return turn.keep(db, reply)
 
         answer = await state.bridge.transact(write)
-        end_windows(state, tree, windows_of(tree, session.id, kind))
+        end_windows(state, tree, own_windows(tree, session.id, kind))
         tree.windows[window.id] = window
         scope = state.guards[window.id] = anyio.CancelScope()
         state.meanwhile(lambda: _guard(state, tree, window, scope))

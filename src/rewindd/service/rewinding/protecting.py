@@ -4,15 +4,16 @@ It is captured, shown and compared as everything is; a plan keeps it as it is. A
 (`.git`, `.rewindd-…`) `tree.apply` refuses once more, also where an operation of an earlier life is finished.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from rewindd.model.versions import Directory
+from rewindd.model.versions import ABSENT, Directory
 from rewindd.paths import RelPath, is_reserved
 from rewindd.plan.draft import Draft, Exact, Keep
 from rewindd.service.state import State, Tree
 from rewindd.tree.apply import PROTECTED
+from rewindd.tree.gitdirs import git_directories
 from rewindd.tree.rules.patterns import Patterns
 
 __all__ = ["FROM_GRANTS", "PROTECTED", "Protection", "from_grants", "protection"]
@@ -69,7 +70,7 @@ class Protection:
     """What is protected in one workspace, now."""
 
     def __init__(self, ours: Iterable[RelPath], patterns: Iterable[Patterns]) -> None:
-        """Takes the daemon's own places in the workspace, and lists of patterns, relative to its root; each list by itself may protect."""
+        """Takes directories that are another's, and lists of patterns, relative to the root; each list by itself may protect."""
         self._ours = tuple(RelPath(place.lower()) for place in ours)
         self._lists = tuple(patterns)
 
@@ -95,12 +96,23 @@ class Protection:
         return self.protected(draft.path, isinstance(draft.current, Directory) or isinstance(becomes, Directory))
 
 
-def protection(state: State, tree: Tree, *, granted: bool = False) -> Protection:
-    """Returns what is protected in a workspace; from who asks through a grant more is."""
+async def protection(state: State, tree: Tree, drafts: Sequence[Draft], *, granted: bool) -> Protection:
+    """Returns what is protected in a workspace, of what a plan is about; from who asks through a grant more is.
+
+    Raises:
+        UnknownWorkspace: the root is gone; looked at for grants only.
+    """
     above = f"{tree.workspace.root.rstrip('/')}/"
-    ours = (place for place in (*state.own_directories, *state.own_files) if place.startswith(above))
-    lists = (_patterns(state.capture.protect), *([from_grants()] if granted else []))
-    return Protection((RelPath(place[len(above) :]) for place in ours), lists)
+    ours = [RelPath(place[len(above) :]) for place in (*state.own_directories, *state.own_files) if place.startswith(above)]
+    if not granted:
+        return Protection(ours, [_patterns(state.capture.protect)])
+    return Protection([*ours, *await state.bridge.work(_git, tree, drafts)], [_patterns(state.capture.protect), from_grants()])
+
+
+def _git(tree: Tree, drafts: Sequence[Draft]) -> set[RelPath]:
+    coming = {draft.path for draft in drafts if not isinstance(draft.way, Keep) and draft.way != Exact(ABSENT)}
+    with tree.root() as root:
+        return git_directories(root, (draft.path for draft in drafts), coming)
 
 
 @lru_cache(maxsize=1)
