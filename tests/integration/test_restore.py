@@ -286,3 +286,38 @@ async def test_the_key_is_answered_once(desk: Desk) -> None:
         (desk.root / "it").unlink()
         assert await desk.client.ask(request, replies.RewindResult) == first
         assert not (desk.root / "it").exists()
+
+
+async def test_the_plan_names_whose_work_goes_and_what_was_built_on_it(desk: Desk) -> None:
+    """A restore over another's saved work says whose it is, for each path, and lists the checkpoints that were made of it."""
+    desk.write("f", "0\n")
+    async with desk.session(agent="codex") as one, desk.session(agent="claude") as two:
+        start = await one.save()
+        made = await saved(two, desk, "f", "two's\n", "two's work")
+        plan = await one.restore("f", position=start.id, dry_run=True)
+        (step,) = plan.steps
+        assert (step.action, step.sessions) == ("restore", [two.id])
+        assert step.why == f"as it was then; with it, work of session {two.id} (claude)"
+        assert [(on.session_id, on.checkpoint_id, on.paths) for on in plan.dependents] == [(two.id, made.id, ["f"])]
+        with pytest.raises(errors.Conflict, match=rf"there is something else now, by session {two.id} \(claude\).*restore --yes"):
+            await one.restore("f", position=start.id, overwrite=False)
+
+
+async def test_overwriting_is_not_advised_where_it_would_be_refused(desk: Desk) -> None:
+    """What stands where a directory was is named with who made it, and neither a restore nor a rewind over it says to overwrite."""
+    desk.write("d/f", "0\n")
+    async with desk.session(agent="codex") as one, desk.session(agent="claude") as two:
+        await one.snapshot("d")
+        start = await one.save()
+        await one.snapshot("d")
+        shutil.rmtree(desk.root / "d")
+        await one.save()
+        await saved(two, desk, "d", "a file\n")
+        for on_conflict in ("merge", "overwrite"):
+            with pytest.raises(errors.Conflict) as refused:
+                await one.rewind(start.id, paths=["d/f"], on_conflict=on_conflict)
+            assert f"its directory d is a file now, by session {two.id} (claude)" in str(refused.value)
+            assert "overwrite" not in str(refused.value)
+            assert "`--on-conflict keep` leaves them" in str(refused.value)
+        with pytest.raises(errors.Conflict, match="to overwrite would not help"):
+            await one.restore("d/f", position=start.id, overwrite=False)

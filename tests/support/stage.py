@@ -61,14 +61,14 @@ class Stage:
         below = [path for path in self.tree if os.path.basename(path).startswith(".rewindd-")]
         return below + [name for name in os.listdir(self._top / "data" / "blobs") if name.startswith(".new-")]
 
-    def do(self, fault: str | None = None, times: int = 1, lasting: int = 0) -> Ended:
+    def do(self, fault: str | None = None, times: int = 1, lasting: int = 0, meddling: int = 0) -> Ended:
         """Puts everything back as it was, then does the act with a fault armed; see `dying.do`."""
         self.put_back()
-        return self.go_on(fault, times, lasting)
+        return self.go_on(fault, times, lasting, meddling)
 
-    def go_on(self, fault: str | None = None, times: int = 1, lasting: int = 0) -> Ended:
+    def go_on(self, fault: str | None = None, times: int = 1, lasting: int = 0, meddling: int = 0) -> Ended:
         """Does the act from where everything is."""
-        return self._run(dying.do, act=self.act, fault=fault, times=times, lasting=lasting)
+        return self._run(dying.do, act=self.act, fault=fault, times=times, lasting=lasting, meddling=meddling)
 
     def put_back(self) -> None:
         """Puts store and tree back as they were before the act."""

@@ -37,7 +37,7 @@ BANNED: dict[str, set[str]] = {
     "cli": {"sqlite3", "asyncio"},
 }
 #: zmq at the daemon's end of the wire and in the client only.
-ZMQ = ("daemon/server.py", "daemon/binding.py", "daemon/pulse.py", "daemon/endpoint.py", "client/")
+ZMQ = ("daemon/server.py", "daemon/binding.py", "daemon/pulse.py", "daemon/connections.py", "daemon/envelopes.py", "client/")
 
 
 def modules() -> list[Path]:

@@ -2,7 +2,7 @@
 
 from rewindd.cli.invocation import Invocation
 from rewindd.cli.where import identity, physical
-from rewindd.errors import AmbiguousSession, BadRequest, UnknownSession
+from rewindd.errors import AmbiguousSession, BadRequest, StoreCorrupt, UnknownSession
 from rewindd.protocol.replies import SessionInfo, SessionReply, Sessions
 from rewindd.protocol.requests import ListSessions, OpenSession
 
@@ -42,8 +42,9 @@ def to_change(run: Invocation) -> str:
     Raises:
         UnknownSession: none is open here.
         AmbiguousSession: several are; `candidates` names them.
+        StoreCorrupt: what is stored of one of them is damaged.
     """
-    given = named(run) or _only(_open_here(run))
+    given = named(run) or _only(_sure_here(run))
     if given:
         return given
     raise _none(run)
@@ -54,8 +55,9 @@ def to_keep(run: Invocation) -> str:
 
     Raises:
         AmbiguousSession: several are open here; `candidates` names them.
+        StoreCorrupt: what is stored of one of them is damaged.
     """
-    return named(run) or _only(_open_here(run)) or _open_own(run)
+    return named(run) or _only(_sure_here(run)) or _open_own(run)
 
 
 def any_of_workspace(run: Invocation) -> str:
@@ -75,6 +77,20 @@ def any_of_workspace(run: Invocation) -> str:
 
 def _open_here(run: Invocation) -> list[SessionInfo]:
     return run.ask(ListSessions(directory=physical(run.directory)), Sessions).sessions
+
+
+def _sure_here(run: Invocation) -> list[SessionInfo]:
+    """The same, where one of them is to be changed: if one is damaged, it may be the one that was meant."""
+    found = run.ask(ListSessions(directory=physical(run.directory)), Sessions)
+    if found.damaged:
+        raise StoreCorrupt(f"{damage_of(found.damaged)}; name the session that is meant with --session")
+    return found.sessions
+
+
+def damage_of(damaged: list[str]) -> str:
+    """Returns what is said of sessions whose rows are damaged."""
+    names = ", ".join(damaged)
+    return f"what is stored of session {names} is damaged (`rewindctl verify` tells more; `rewindctl forget {damaged[0]}` gives it up)"
 
 
 def _newest(run: Invocation, found: list[SessionInfo]) -> SessionInfo:

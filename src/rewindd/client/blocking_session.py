@@ -191,13 +191,16 @@ class Session(Handle):
         )
         return self._run(calls.rewind(self._seat, request))
 
-    def undo(self, operation: str | None = None, *, on_conflict: str = "merge", dry_run: bool = False) -> replies.RewindResult:
+    def undo(
+        self, operation: str | None = None, *, on_conflict: str = "merge", lose_unsaved: bool = False, dry_run: bool = False
+    ) -> replies.RewindResult:
         """Takes the session's newest rewind back, or the named operation. Raises NothingToUndo when there is none."""
-        return self._run(calls.undo(self._seat, operation=operation, on_conflict=on_conflict, dry_run=dry_run))
+        work = calls.undo(self._seat, operation=operation, on_conflict=on_conflict, lose_unsaved=lose_unsaved, dry_run=dry_run)
+        return self._run(work)
 
-    def redo(self, *, on_conflict: str = "merge", dry_run: bool = False) -> replies.RewindResult:
+    def redo(self, *, on_conflict: str = "merge", lose_unsaved: bool = False, dry_run: bool = False) -> replies.RewindResult:
         """Takes the newest undo back. Raises NothingToUndo when there is none, or a save or rewind came after it."""
-        return self._run(calls.redo(self._seat, on_conflict=on_conflict, dry_run=dry_run))
+        return self._run(calls.redo(self._seat, on_conflict=on_conflict, lose_unsaved=lose_unsaved, dry_run=dry_run))
 
     def restore(
         self,
@@ -205,6 +208,7 @@ class Session(Handle):
         position: str | None = None,
         overwrite: bool | None = None,
         plan: str | None = None,
+        lose_unsaved: bool = False,
         dry_run: bool = False,
     ) -> replies.RewindResult:
         """Brings files back, or directories with all below; moves no head, and removes nothing. `undo` takes it back.
@@ -213,13 +217,15 @@ class Session(Handle):
             position: as they were there; None: as they were before they were last deleted.
             overwrite: False: a conflict where something else is there now. True: also what another session is editing.
             plan: the id of the plan that was looked at; with another one nothing is touched.
+            lose_unsaved: as in `rewind`.
 
         Raises:
             UnknownPath: nothing is known of a path, or it was not there then.
             BadRequest: no position, and nothing was deleted there last.
             Conflict, HeadMoved: as `rewind`.
         """
-        work = past.restore(self._seat, paths, position=position, overwrite=overwrite, plan=plan, dry_run=dry_run)
+        losing = lose_unsaved
+        work = past.restore(self._seat, paths, position=position, overwrite=overwrite, plan=plan, lose_unsaved=losing, dry_run=dry_run)
         return self._run(work)
 
     def show(self, position: str, path: calls.AnyPath) -> replies.PathVersion:

@@ -175,20 +175,16 @@ def rewind(seat: Seat, request: requests.Rewind) -> Work[replies.RewindResult]:
     return turn_back(seat, make, dry_run=request.dry_run)
 
 
-def undo(seat: Seat, *, operation: str | None, on_conflict: str, dry_run: bool) -> Work[replies.RewindResult]:
+def undo(seat: Seat, *, operation: str | None, on_conflict: str, lose_unsaved: bool, dry_run: bool) -> Work[replies.RewindResult]:
     """Takes the newest rewind back."""
-    return turn_back(
-        seat,
-        lambda: requests.Undo(session=seat.id, operation=operation, on_conflict=on_conflict, dry_run=dry_run, base=seat.base()),
-        dry_run=dry_run,
-    )
+    request = requests.Undo(operation=operation, on_conflict=on_conflict, lose_unsaved=lose_unsaved, dry_run=dry_run)
+    return turn_back(seat, lambda: msgspec.structs.replace(request, session=seat.id, base=seat.base()), dry_run=dry_run)
 
 
-def redo(seat: Seat, *, on_conflict: str, dry_run: bool) -> Work[replies.RewindResult]:
+def redo(seat: Seat, *, on_conflict: str, lose_unsaved: bool, dry_run: bool) -> Work[replies.RewindResult]:
     """Takes the newest undo back."""
-    return turn_back(
-        seat, lambda: requests.Redo(session=seat.id, on_conflict=on_conflict, dry_run=dry_run, base=seat.base()), dry_run=dry_run
-    )
+    request = requests.Redo(on_conflict=on_conflict, lose_unsaved=lose_unsaved, dry_run=dry_run)
+    return turn_back(seat, lambda: msgspec.structs.replace(request, session=seat.id, base=seat.base()), dry_run=dry_run)
 
 
 def read_chunk(seat: Seat, blob: str, offset: int) -> Work[replies.Chunk]:

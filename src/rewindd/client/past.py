@@ -14,6 +14,9 @@ from rewindd.protocol import replies, requests
 from rewindd.protocol.replies import PathReason, Reply
 from rewindd.protocol.requests import Request
 
+#: A whole tree being written, call by call and function by function.
+Materializing = Generator[Work[Reply] | Callable[[], None], object, Materialized]
+
 
 class Unheard(Exception):
     """No daemon answered, and none is required; ends a call of several requests."""
@@ -44,21 +47,34 @@ def blame(seat: Seat, path: AnyPath, position: str | None) -> Work[replies.Blame
 
 
 def restore(
-    seat: Seat, paths: Sequence[AnyPath], *, position: str | None, overwrite: bool | None, plan: str | None, dry_run: bool
+    seat: Seat,
+    paths: Sequence[AnyPath],
+    *,
+    position: str | None,
+    overwrite: bool | None,
+    plan: str | None,
+    lose_unsaved: bool,
+    dry_run: bool,
 ) -> Work[replies.RewindResult]:
     """Brings paths back as they were at a position, or before they were last deleted."""
     given = [fs_text(path) for path in paths]
 
     def make() -> Request:
-        located = named(seat, given)
         return requests.Restore(
-            session=seat.id, paths=located, position=position, overwrite=overwrite, plan=plan, dry_run=dry_run, base=seat.base()
+            session=seat.id,
+            paths=named(seat, given),
+            position=position,
+            overwrite=overwrite,
+            plan=plan,
+            dry_run=dry_run,
+            base=seat.base(),
+            lose_unsaved=lose_unsaved,
         )
 
     return turn_back(seat, make, dry_run=dry_run)
 
 
-def materialize(seat: Seat, position: str, directory: AnyPath) -> Generator[Work[Reply] | Callable[[], None], object, Materialized]:
+def materialize(seat: Seat, position: str, directory: AnyPath) -> Materializing:
     """Writes a whole tree; yields each call to be driven, and each function to be run where it may block.
 
     Driving a call raises Unheard when no daemon answered and none is required.

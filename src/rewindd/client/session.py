@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar, overload
 
 import anyio
-import anyio.to_thread
 
 from rewindd.client import calls, contents, past
 from rewindd.client.events import Events
@@ -17,6 +16,7 @@ from rewindd.client.materialize import Materialized
 from rewindd.client.notices import Post
 from rewindd.client.seat import Work
 from rewindd.client.windows import FAILED_TURN_S, Command, Opened, Turn
+from rewindd.client.writing import written
 from rewindd.errors import HeadMoved, OutcomeUnknown, RewinddError
 from rewindd.protocol import replies, requests
 
@@ -198,13 +198,16 @@ class Session(Handle):
         )
         return await self._run(calls.rewind(self._seat, request))
 
-    async def undo(self, operation: str | None = None, *, on_conflict: str = "merge", dry_run: bool = False) -> replies.RewindResult:
+    async def undo(
+        self, operation: str | None = None, *, on_conflict: str = "merge", lose_unsaved: bool = False, dry_run: bool = False
+    ) -> replies.RewindResult:
         """Takes the session's newest rewind back, or the named operation. Raises NothingToUndo when there is none."""
-        return await self._run(calls.undo(self._seat, operation=operation, on_conflict=on_conflict, dry_run=dry_run))
+        work = calls.undo(self._seat, operation=operation, on_conflict=on_conflict, lose_unsaved=lose_unsaved, dry_run=dry_run)
+        return await self._run(work)
 
-    async def redo(self, *, on_conflict: str = "merge", dry_run: bool = False) -> replies.RewindResult:
+    async def redo(self, *, on_conflict: str = "merge", lose_unsaved: bool = False, dry_run: bool = False) -> replies.RewindResult:
         """Takes the newest undo back. Raises NothingToUndo when there is none, or a save or rewind came after it."""
-        return await self._run(calls.redo(self._seat, on_conflict=on_conflict, dry_run=dry_run))
+        return await self._run(calls.redo(self._seat, on_conflict=on_conflict, lose_unsaved=lose_unsaved, dry_run=dry_run))
 
     async def restore(
         self,
@@ -212,6 +215,7 @@ class Session(Handle):
         position: str | None = None,
         overwrite: bool | None = None,
         plan: str | None = None,
+        lose_unsaved: bool = False,
         dry_run: bool = False,
     ) -> replies.RewindResult:
         """Brings files back, or directories with all below; moves no head, and removes nothing. `undo` takes it back.
@@ -220,13 +224,15 @@ class Session(Handle):
             position: as they were there; None: as they were before they were last deleted.
             overwrite: False: a conflict where something else is there now. True: also what another session is editing.
             plan: the id of the plan that was looked at; with another one nothing is touched.
+            lose_unsaved: as in `rewind`.
 
         Raises:
             UnknownPath: nothing is known of a path, or it was not there then.
             BadRequest: no position, and nothing was deleted there last.
             Conflict, HeadMoved: as `rewind`.
         """
-        work = past.restore(self._seat, paths, position=position, overwrite=overwrite, plan=plan, dry_run=dry_run)
+        losing = lose_unsaved
+        work = past.restore(self._seat, paths, position=position, overwrite=overwrite, plan=plan, lose_unsaved=losing, dry_run=dry_run)
         return await self._run(work)
 
     async def show(self, position: str, path: calls.AnyPath) -> replies.PathVersion:
@@ -256,23 +262,7 @@ class Session(Handle):
             AlreadyExists: the directory is not empty.
             BadRequest: it is no directory.
         """
-        steps = past.materialize(self._seat, position, to)
-        try:
-            step = next(steps)
-            while True:
-                if isinstance(step, Work):
-                    reply = await self._run(step)
-                    step = steps.send(reply)
-                else:
-                    await anyio.to_thread.run_sync(step)
-                    step = steps.send(None)
-        except StopIteration as end:
-            written: Materialized = end.value
-            return written
-        except past.Unheard as unheard:
-            return past.not_written(unheard.reason)
-        finally:
-            steps.close()
+        return await written(past.materialize(self._seat, position, to), self._run)
 
     async def pending(self, *paths: calls.AnyPath, patch: bool = False) -> Diffs:
         """Returns the session's own changes since its head; `patch` adds unified diffs."""

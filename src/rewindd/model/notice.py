@@ -38,7 +38,8 @@ class Notice:
 
     `seq` is its position in the log: that of the row, or one that a taken claim has of its own. `change` is the word for what became
     of the path, "" where nothing did. `by`: whose it was; nobody's, one session's, or contested by several. A gap is of all positions
-    after `after`, up to `seq`.
+    after `after`, up to `seq`. `before`: where in the log the path is still as it was, where an operation replaced
+    something. `losing`: the sessions whose work it took back there.
     """
 
     seq: int
@@ -49,6 +50,8 @@ class Notice:
     operation: OperationId | None = None
     at_ns: int
     after: int | None = None
+    before: int | None = None
+    losing: Owner = NOBODY
 
     @property
     def session(self) -> SessionId | None:

@@ -46,7 +46,7 @@ class Operation:
     `at`: its position in the log, 0 until it is applied. `paths`: what it was asked to be about; None for all, empty for no
     file. `from_head` and `from_stats`: where
     the session stood before; `to_head` and `to_stats`: where it stands when it is applied. `undoes`: for an undo the
-    operation that it takes back; for a redo the undo.
+    operation that it takes back; for a redo the undo. `whole`: all of its steps are done, or none is.
     """
 
     id: OperationId
@@ -66,3 +66,4 @@ class Operation:
     plan: PlanId
     key: str | None
     created_at_ns: int
+    whole: bool = False

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import BarrierId, CheckpointId, EventId, GrantId, SessionId, WorkspaceId
@@ -137,7 +137,7 @@ class Claim:
     """A session's hold on a path: the next change of it is the session's. `bracket` names an open `editing`, None for a snapshot.
 
     `deep`: it holds all below the path too, also where no directory was when it was named. The absent directories above a named
-    path are claimed without.
+    path are claimed without. `pid`: the process that took it, None where that is not known any more; the store does not know it.
     """
 
     path: RelPath
@@ -145,3 +145,4 @@ class Claim:
     bracket: str | None
     at_ns: int
     deep: bool = False
+    pid: int | None = field(default=None, compare=False)

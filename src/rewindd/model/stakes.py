@@ -68,6 +68,10 @@ class Stakes:
                     found[stake.session] = stake
         return list(found.values())
 
+    def of(self, session: SessionId) -> list[Stake]:
+        """Returns a session's stakes."""
+        return [self._of_path[path][session] for path in self._paths.get(session, ())]
+
     def first(self, session: SessionId) -> int:
         """Returns the position since which the session has had any stake."""
         return min((self._of_path[path][session].since for path in self._paths.get(session, ())), default=0)

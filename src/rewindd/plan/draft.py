@@ -8,15 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rewindd.model.ids import SessionId
-from rewindd.model.log import OnConflict, Owner, Row, Scope
+from rewindd.model.log import OnConflict, Owner, Scope
 from rewindd.model.versions import ABSENT, Kind, Unknown, Version
 from rewindd.paths import RelPath
 from rewindd.plan.merge import Clash, Merge, MergeText, merge_all
 from rewindd.plan.naming import Names, listed
 from rewindd.timeline.history import Seqs, Timeline
 
-#: Whose changes are nobody's, in the words of a conflict.
-SOMEBODY = "somebody unknown"
 #: Operations make directories, and leave them, without a row for it.
 _WITHOUT_A_ROW = {Kind.ABSENT, Kind.DIRECTORY}
 
@@ -219,9 +217,9 @@ def _by_session(timeline: Timeline, path: RelPath, aim: Aim) -> Draft | None:
     if isinstance(current, Unknown):
         way = Keep("outside the rules now")
     elif shared:
-        way = Clash(f"contested between {aim.names.of(shared)}")
+        way = Clash(f"contested between {aim.names.sessions(shared)}")
     elif aim.on_conflict is OnConflict.FAIL and (since := _others(timeline, path, wanted, aim)):
-        way = Clash(f"changed since by {aim.names.of(since)}")
+        way = Clash(f"changed since by {aim.names.owners(since)}")
     return Draft(
         path=path,
         current=current,
@@ -292,10 +290,9 @@ def _shared(timeline: Timeline, path: RelPath, now: Seqs, aim: Aim) -> tuple[Ses
     return listed(owner for row in rows if aim.shares(row.owner) for owner in row.owner)
 
 
-def _others(timeline: Timeline, path: RelPath, wanted: Seqs, aim: Aim) -> list[str]:
+def _others(timeline: Timeline, path: RelPath, wanted: Seqs, aim: Aim) -> list[Owner]:
     """Who else changed the path after the target, of the work that would stay."""
-    later: list[Row] = [row for row in timeline.rows(path) if row.seq in wanted and row.seq > aim.seq and not aim.takes(row.owner)]
-    return sorted({owner for row in later for owner in row.owner or (SOMEBODY,)})
+    return [row.owner for row in timeline.rows(path) if row.seq in wanted and row.seq > aim.seq and not aim.takes(row.owner)]
 
 
 def _owners(timeline: Timeline, path: RelPath, seqs: Seqs, after: int, aim: Aim, *, taken: bool = False) -> tuple[SessionId, ...]:

@@ -4,9 +4,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from rewindd.model.ids import SessionId
+from rewindd.model.log import Owner
 
 #: Whose work it is, to who may not be told.
 STRANGERS = "others"
+#: Whose changes are nobody's.
+SOMEBODY = "somebody unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +27,22 @@ class Names:
         return replace(self, agents={**self.agents, **agents})
 
     def of(self, named: Iterable[str]) -> str:
-        """Returns ids as a list, each with its agent where that is known; what is no session stands as it is."""
+        """Returns ids as a list, each with its agent where that is known and says more than the id."""
         listed = list(named)
         told = [one for one in listed if self.own is None or one in self.own]
-        words = [f"{one} ({agent})" if (agent := self.agents.get(SessionId(one))) is not None else one for one in told]
+        words = [f"{one} ({agent})" if (agent := self.agents.get(SessionId(one))) not in (None, one) else one for one in told]
         return ", ".join([*words, *([STRANGERS] if len(told) < len(listed) else [])])
 
     def sessions(self, named: Collection[SessionId]) -> str:
         """Returns sessions as they are spoken of: `session X (agent)`."""
         told = [one for one in named if self.own is None or one in self.own]
         return f"session{'s' if len(told) > 1 else ''} {self.of(named)}" if told else STRANGERS
+
+    def owners(self, owners: Iterable[Owner]) -> str:
+        """Returns whose some rows are: the sessions as they are spoken of, and `SOMEBODY` for what is nobody's."""
+        whose = list(owners)
+        sessions = listed(one for owner in whose for one in owner)
+        return ", ".join([*([self.sessions(sessions)] if sessions else []), *([] if all(whose) else [SOMEBODY])])
 
     def why(self, why: str, *, kept: Collection[SessionId] = (), gone: Collection[SessionId] = ()) -> str:
         """Returns the reason of a step, with the sessions whose later work on the path stays, and the others whose work goes."""

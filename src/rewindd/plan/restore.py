@@ -4,14 +4,16 @@ A restore removes nothing: a path that was absent then and is there now stays. W
 deletions is what comes back.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from rewindd.model.ids import SessionId
 from rewindd.model.log import Row
 from rewindd.model.versions import Absent, Unknown
 from rewindd.paths import RelPath
 from rewindd.plan.draft import Draft, Exact, Keep
 from rewindd.plan.merge import Clash
+from rewindd.plan.naming import Names, listed
 from rewindd.timeline.history import Timeline
 
 #: Deletions further apart than this are not one: an `rm -rf` of 100,000 files takes seconds, and is seen half a minute later at the latest.
@@ -65,25 +67,48 @@ def deleted(timeline: Timeline, burst: Burst) -> dict[RelPath, int]:
     return {row.path: before_of(timeline, row) for row in gone}
 
 
-def restore(timeline: Timeline, wanted: Mapping[RelPath, int], *, overwrite: bool = True) -> list[Draft]:
+def restore(
+    timeline: Timeline,
+    wanted: Mapping[RelPath, int],
+    session: SessionId | None = None,
+    names: Names | None = None,
+    *,
+    overwrite: bool = True,
+    unkept: Collection[RelPath] = (),
+) -> list[Draft]:
     """Returns what it takes to have each path as it was at its position, by path; nothing for one that is so, or was absent.
 
-    The rows live then are live again, everybody's. `overwrite` False: what is there and differs is a conflict.
+    The rows live then are live again, everybody's.
+
+    Args:
+        session: who asks; the others whose work goes or stands in the way are named.
+        names: what sessions are called, for the words.
+        overwrite: False: what is there and differs is a conflict.
+        unkept: paths where something else is on disk than the log says, and is in no store: who may lose that is not decided here.
     """
-    drafts = (_restored(timeline, path, wanted[path], overwrite=overwrite) for path in sorted(wanted))
-    return [draft for draft in drafts if draft is not None]
+    ways = (_way(timeline, path, wanted[path], overwrite=overwrite, is_unkept=path in unkept) for path in sorted(wanted))
+    by_path = zip(sorted(wanted), ways, strict=True)
+    return [_restored(timeline, path, wanted[path], way, session, names or Names()) for path, way in by_path if way is not None]
 
 
-def _restored(timeline: Timeline, path: RelPath, seq: int, *, overwrite: bool) -> Draft | None:
+def _way(timeline: Timeline, path: RelPath, seq: int, *, overwrite: bool, is_unkept: bool) -> Exact | Keep | Clash | None:
     current, version = timeline.current(path), timeline.state(seq, path)
-    if isinstance(version, Absent) or version == current:
+    if isinstance(version, Absent) or (version == current and not is_unkept):
         return None
-    way: Exact | Keep | Clash = Exact(version)
     if isinstance(version, Unknown):
-        way = Keep("not known at that point")
-    elif isinstance(current, Unknown):
-        way = Keep("outside the rules now")
-    elif not overwrite and not isinstance(current, Absent):
-        way = Clash("there is something else now")
+        return Keep("not known at that point")
+    if isinstance(current, Unknown):
+        return Keep("outside the rules now")
+    if not (overwrite or is_unkept or isinstance(current, Absent)):
+        return Clash("there is something else now")
+    return Exact(version)
+
+
+def _restored(timeline: Timeline, path: RelPath, seq: int, way: Exact | Keep | Clash, session: SessionId | None, names: Names) -> Draft:
     live, then = timeline.live(timeline.position, path), timeline.live(seq, path)
-    return Draft(path=path, current=current, live=live, wanted=then, way=way, why="as it was then")
+    going = live - then
+    gone = listed({owner for row in timeline.rows(path) if row.seq in going for owner in row.owner} - {session})
+    if isinstance(way, Clash):
+        way = Clash(names.standing(way.reason, gone))
+    why = names.why("as it was then", gone=gone)
+    return Draft(path=path, current=timeline.current(path), live=live, wanted=then, way=way, why=why, gone=gone)

@@ -58,12 +58,16 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """The whole of it. With `conflicts`, nothing may be done. `kept` paths stay, and so do their rows."""
+    """The whole of it. With `conflicts`, nothing may be done. `kept` paths stay, and so do their rows.
+
+    `firm`: of the conflicts, those that `overwrite` does not end either.
+    """
 
     decisions: tuple[Decision, ...]
     kept: tuple[Missing, ...]
     conflicts: tuple[Missing, ...]
     plan: PlanId
+    firm: tuple[RelPath, ...] = ()
 
 
 def settle(
@@ -88,7 +92,8 @@ def settle(
     work.add_parents(on_conflict)
     work.keep_used_directories(on_conflict)
     decisions = tuple(work.decisions[path] for path in sorted(work.decisions))
-    return Settled(decisions=decisions, kept=tuple(work.kept), conflicts=tuple(work.conflicts), plan=_plan_id(decisions, work.conflicts))
+    kept, conflicts, firm = tuple(work.kept), tuple(work.conflicts), tuple(work.firm)
+    return Settled(decisions=decisions, kept=kept, conflicts=conflicts, plan=_plan_id(decisions, conflicts), firm=firm)
 
 
 #: What a rewind of something other than files settles.
@@ -103,6 +108,7 @@ class _Work:
         self.decisions: dict[RelPath, Decision] = {}
         self.kept: list[Missing] = []
         self.conflicts: list[Missing] = []
+        self.firm: list[RelPath] = []
         self._refused: set[RelPath] = set()
 
     def resolve(self, draft: Draft, merged: Version | Clash | None, on_conflict: OnConflict) -> None:
@@ -120,7 +126,9 @@ class _Work:
         if isinstance(target, Clash):
             if on_conflict is not OnConflict.OVERWRITE or draft.fallback is None:
                 reason = self._names.standing(target.reason, draft.others) if isinstance(way, Merged) else target.reason
-                self._refuse(draft.path, reason, on_conflict)
+                # A clash that was found before any merge is one that overwriting passes by, unless it is asked for already.
+                is_firm = draft.fallback is None and (isinstance(way, Merged) or on_conflict is OnConflict.OVERWRITE)
+                self._refuse(draft.path, reason, on_conflict, is_firm=is_firm)
                 return
             target, wanted = draft.fallback.version, draft.fallback.wanted
             why = self._names.why("overwritten with what it was then", gone=listed((*draft.others, *draft.gone)))
@@ -145,7 +153,7 @@ class _Work:
             obstacle = self._obstacle(missing[-1].parent if missing else path.parent, missing)
             if obstacle is not None:
                 del self.decisions[path]
-                self._refuse(path, obstacle, on_conflict)
+                self._refuse(path, obstacle, on_conflict, is_firm=True)
                 continue
             for parent in missing:
                 self._make(parent, path)
@@ -163,7 +171,8 @@ class _Work:
         """Why directories cannot be made: what stands above them is none, or one of them clashes and is left as it is."""
         final = self._final(standing)
         if standing != ROOT and not isinstance(final, (Directory, Unknown)):
-            return f"its directory {standing} is a {final.kind.value} {'then' if standing in self.decisions else 'now'}"
+            reason = f"its directory {standing} is a {final.kind.value}"
+            return f"{reason} then" if standing in self.decisions else self._names.standing(f"{reason} now", self._makers(standing))
         left = next((parent for parent in missing if parent in self._refused), None)
         return None if left is None else f"its directory {left} stays absent"
 
@@ -185,7 +194,7 @@ class _Work:
             del self.decisions[path]
             used.add(path.parent)
             if replaced:
-                self._refuse(path, self._still_used("the directory is still used", path, inside), on_conflict)
+                self._refuse(path, self._still_used("the directory is still used", path, inside), on_conflict, is_firm=True)
             else:
                 self.kept.append(Missing(path=path, reason=self._still_used(NOT_EMPTY, path, inside)))
 
@@ -239,9 +248,11 @@ class _Work:
             why=f"needed by {needed_by}",
         )
 
-    def _refuse(self, path: RelPath, reason: str, on_conflict: OnConflict) -> None:
+    def _refuse(self, path: RelPath, reason: str, on_conflict: OnConflict, *, is_firm: bool) -> None:
         self._refused.add(path)
         (self.kept if on_conflict is OnConflict.KEEP else self.conflicts).append(Missing(path=path, reason=reason))
+        if is_firm:
+            self.firm.append(path)
 
 
 def _action(target: Version, *, merged_from: bool) -> Action:

@@ -124,10 +124,11 @@ class SessionReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sessions(msgspec.Struct, frozen=True, kw_only=True):
-    """Sessions, oldest first. `root`: of the workspace that was asked for, None where there is none."""
+    """Sessions, oldest first. `root`: of the workspace that was asked for, None where there is none. `damaged`: ids of what is left out."""
 
     sessions: list[SessionInfo]
     root: FsText | None = None
+    damaged: list[str] = []
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,13 +143,14 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
     """What was kept, and what could not be. `edit` names the bracket that `edit.begin` opened.
 
-    `overlaps`: what other active sessions changed there and did not save yet.
+    `overlaps`: what other active sessions changed there and did not save yet; `more_overlaps`: how many there are beside those.
     """
 
     snapshots: list[Kept]
     skipped: list[PathReason]
     edit: str | None = None
     overlaps: list[Overlap] = []
+    more_overlaps: int = 0
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):

@@ -278,6 +278,7 @@ class Restore(Request, frozen=True, kw_only=True):
     plan: str | None = None
     dry_run: bool = False
     base: Base | None = None
+    lose_unsaved: bool = False
 
 
 class Undo(Request, frozen=True, kw_only=True):
@@ -289,6 +290,7 @@ class Undo(Request, frozen=True, kw_only=True):
     on_conflict: str = "merge"
     dry_run: bool = False
     base: Base | None = None
+    lose_unsaved: bool = False
 
 
 class Redo(Request, frozen=True, kw_only=True):
@@ -299,6 +301,7 @@ class Redo(Request, frozen=True, kw_only=True):
     on_conflict: str = "merge"
     dry_run: bool = False
     base: Base | None = None
+    lose_unsaved: bool = False
 
 
 class ReadLog(Request, frozen=True, kw_only=True):

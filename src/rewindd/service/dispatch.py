@@ -19,7 +19,7 @@ from rewindd.service.asking import blaming, query, showing
 from rewindd.service.capture import capturing, retuning, windows
 from rewindd.service.doors import granting
 from rewindd.service.doors.granting import Doors
-from rewindd.service.integrity import backing_up, verifying
+from rewindd.service.integrity import duplicating, verifying
 from rewindd.service.locking import locked
 from rewindd.service.memory import WORTH_BYTES, give_back
 from rewindd.service.notices import telling
@@ -162,7 +162,7 @@ class Service:
             case requests.Import() as request:
                 return await porting.import_checkpoint(self._state, request, turn)
             case requests.MakeBackup() as request:
-                return await backing_up.make_backup(self._state, request, turn)
+                return await duplicating.make_backup(self._state, request, turn)
             case requests.MakeGrant() as request:
                 return await granting.make(self._state, self._opened(), request, turn, self.answer)
             case requests.RevokeGrant() as request:

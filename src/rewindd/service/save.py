@@ -18,7 +18,7 @@ from rewindd.service.asking import positions, render
 from rewindd.service.asking.comparing import compare, totals
 from rewindd.service.asking.reading import PAGE_ROWS, changes_since, delta_of, read_ahead, timeline
 from rewindd.service.capture import baseline
-from rewindd.service.capture.holding import drop, end_windows, of_session, why_left, windows_of
+from rewindd.service.capture.holding import drop, end_windows, ends, own_windows, why_left
 from rewindd.service.capture.observing import Sighted, observing
 from rewindd.service.capture.sighting import Leave
 from rewindd.service.conversation import check_base, counted, parse
@@ -74,7 +74,7 @@ async def save(state: State, request: Save, session: Session, turn: Turn) -> byt
         if chosen is not None:
             await _check_free(state, session, CheckpointId(chosen))
         async with observing(state, tree, leave=_leaving(state, tree, session)) as sighted:
-            claims = of_session(tree, session.id)
+            claims = await ends(state, tree, session.id)
             missing = _gap(request.missed) + sighted.missing + baseline.missing(tree)
             stand = await _standing(state, tree, session, sighted)
             over = quota.of(state, tree.workspace.id)
@@ -94,7 +94,7 @@ async def save(state: State, request: Save, session: Session, turn: Turn) -> byt
             answer, checkpoint, head = await state.bridge.transact(write)
             sighted.written()
         drop(tree, claims)
-        end_windows(state, tree, windows_of(tree, session.id, WindowKind.COMMAND))
+        end_windows(state, tree, own_windows(tree, session.id, WindowKind.COMMAND))
     state.saved[session.id] = checkpoint
     state.stood(session, head, stats)
     return answer

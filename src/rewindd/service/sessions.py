@@ -20,6 +20,7 @@ from rewindd.service.capture.holding import drop, end_windows, windows_of
 from rewindd.service.capture.observing import observe
 from rewindd.service.locking import locked
 from rewindd.service.notices import telling
+from rewindd.service.notices.inheriting import inherit
 from rewindd.service.places import refuse_whole_home
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
@@ -87,6 +88,8 @@ async def open_session(state: State, request: OpenSession, turn: Turn) -> bytes:
         state.remember(session)
         if session.grant is not None:
             tree.granted[session.id] = session.grant
+        if origin is not None and session.parent is not None:
+            await inherit(state, tree, session.id, session.parent)
         await _capture(state, tree, session)
         return answer
 
@@ -125,11 +128,12 @@ async def list_sessions(state: State, request: ListSessions) -> replies.Sessions
     if request.directory is not None:
         found = await holding(state, request.directory)
         chosen = await state.bridge.transact(lambda db: _entries(db, found))
-    listed = await state.bridge.transact(lambda db: [one for each in chosen for one in rows.of_workspace(db, each, closed=request.all)])
-    listed.sort(key=lambda one: one.opened_at_ns)
+    parts = await state.bridge.transact(lambda db: [rows.listed(db, each, closed=request.all) for each in chosen])
+    listed = sorted((one for sound, _ in parts for one in sound), key=lambda one: one.opened_at_ns)
     entries = {workspace.id: workspace for workspace in await state.bridge.transact(workspaces.all_of)}
     told = [render.session(one, entries[one.workspace]) for one in listed]
-    return replies.Sessions(sessions=told, root=FsText(found.root) if found else None)
+    damaged = [one for _, ids in parts for one in ids]
+    return replies.Sessions(sessions=told, root=FsText(found.root) if found else None, damaged=damaged)
 
 
 async def show_session(state: State, request: ShowSession, session: Session) -> replies.SessionReply:
@@ -160,6 +164,7 @@ async def close_session(state: State, request: CloseSession, session: Session, t
         end_windows(state, tree, windows)
         state.remember(replace(await state.session(session.id), closed_at_ns=closed.closed_at_ns))
         await telling.end(state, tree, session.id)
+        state.noticed()  # a tree in which nobody is at work any more is not watched
         return answer
 
 

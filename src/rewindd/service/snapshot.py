@@ -19,9 +19,10 @@ from rewindd.protocol import replies
 from rewindd.protocol.requests import BeginEdit, EndEdit, Release, TakeSnapshot
 from rewindd.protocol.wire import Progress
 from rewindd.service import names
+from rewindd.service.asker import asker
 from rewindd.service.capture import ahead, keeping
 from rewindd.service.capture.changes import Change, arrival
-from rewindd.service.capture.holding import claims_on, drop, ending, of_session, take
+from rewindd.service.capture.holding import claims_on, drop, ending, ends, of_session, take
 from rewindd.service.capture.observing import append, enter_unknown, observe, remember, write_rows
 from rewindd.service.capture.own_places import OwnPlaces
 from rewindd.service.capture.sighting import arming
@@ -91,8 +92,8 @@ async def snapshot(state: State, request: TakeSnapshot, session: Session, turn: 
     tree = await state.tree(session.workspace)
     async with locked(state, tree, about=_named(tree, request.paths)):
         gathered = await _gather(state, tree, session, request.paths, turn, bracket=None, no_ignore=request.no_ignore)
-        found = await overlaps(state, tree, session, gathered.named)
-        reply = replies.Snapshots(snapshots=gathered.kept, skipped=gathered.skipped, overlaps=found)
+        found, more = await overlaps(state, tree, session, gathered.named)
+        reply = replies.Snapshots(snapshots=gathered.kept, skipped=gathered.skipped, overlaps=found, more_overlaps=more)
         return await _publish(state, tree, session, gathered, reply, turn)
 
 
@@ -102,8 +103,8 @@ async def begin_edit(state: State, request: BeginEdit, session: Session, turn: T
     async with locked(state, tree, about=_named(tree, request.paths)):
         edit = names.operation_id()
         gathered = await _gather(state, tree, session, request.paths, turn, bracket=edit, no_ignore=False)
-        found = await overlaps(state, tree, session, gathered.named)
-        reply = replies.Snapshots(snapshots=gathered.kept, skipped=gathered.skipped, edit=edit, overlaps=found)
+        found, more = await overlaps(state, tree, session, gathered.named)
+        reply = replies.Snapshots(snapshots=gathered.kept, skipped=gathered.skipped, edit=edit, overlaps=found, more_overlaps=more)
         return await _publish(state, tree, session, gathered, reply, turn)
 
 
@@ -113,7 +114,7 @@ async def end_edit(state: State, request: EndEdit, session: Session, turn: Turn)
 
 
 async def release(state: State, request: Release, session: Session, turn: Turn) -> bytes:
-    """Drops the session's claims, after a last look: what was changed until now stays the session's."""
+    """Drops the session's claims, not unnamed those of another process of it, after a last look: what was changed stays the session's."""
     return await _let_go(state, session, turn, paths=request.paths)
 
 
@@ -121,7 +122,8 @@ async def _let_go(state: State, session: Session, turn: Turn, *, of_bracket: str
     tree = await state.tree(session.workspace)
     async with locked(state, tree):
         chosen = [locate(path, tree.workspace.root) for path in paths]
-        held = [c for c in of_session(tree, session.id, bracket=of_bracket) if not chosen or any(c.path.below(top) for top in chosen)]
+        all_ = of_session(tree, session.id, bracket=of_bracket) if of_bracket or chosen else await ends(state, tree, session.id)
+        held = [c for c in all_ if not chosen or any(c.path.below(top) for top in chosen)]
         if held:
             await observe(state, tree, [claim.path for claim in held])
         reply = replies.Released(released=len(held))
@@ -167,7 +169,7 @@ async def _gather(
             gathered.kept += [_kept(tree.index[below]) for below in _known_below(tree, path) if below not in unseen]
             gathered.skipped += [replies.PathReason(path=one, reason=unseen[one]) for one in unseen if one.below(path)]
         if gathered.fresh.entry(tree, path) is not None:
-            gathered.claims.append(Claim(path=path, session=session.id, bracket=bracket, at_ns=now, deep=True))
+            gathered.claims.append(Claim(path=path, session=session.id, bracket=bracket, at_ns=now, deep=True, pid=asker.get()))
     return gathered
 
 
@@ -219,7 +221,7 @@ async def _publish(state: State, tree: Tree, session: Session, gathered: _Gather
 def _claims_above(tree: Tree, path: RelPath, session: Session, fresh: _Fresh, bracket: str | None, now: int) -> list[Claim]:
     """The claims on what stands above a path and is no directory yet: it will become one with the path."""
     above = [parent for parent in path.ancestors if (entry := fresh.entry(tree, parent)) and isinstance(entry.version, Absent | File)]
-    return [Claim(path=parent, session=session.id, bracket=bracket, at_ns=now) for parent in above]
+    return [Claim(path=parent, session=session.id, bracket=bracket, at_ns=now, pid=asker.get()) for parent in above]
 
 
 async def _keep_fresh(state: State, tree: Tree, gathered: _Gathered) -> None:

@@ -69,7 +69,9 @@ class Outcome:
     signature: Signature | None
 
 
-def apply(root: Root, operation: str, steps: Sequence[Step], content: Content, stop: Callable[[], bool]) -> list[Outcome]:
+def apply(
+    root: Root, operation: str, steps: Sequence[Step], content: Content, stop: Callable[[], bool], *, whole: bool = False
+) -> list[Outcome]:
     """Brings each step's path from `expect` to `target`, and returns an outcome each, in the order of the steps.
 
     Blocks. A path that is not as expected is left as it is; one that is as wanted already is done, untouched.
@@ -80,12 +82,13 @@ def apply(root: Root, operation: str, steps: Sequence[Step], content: Content, s
         steps: at most one a path; together they make a tree a tree.
         content: gives the bytes of new files.
         stop: asked before each step; once it says yes, the remaining steps come back `stopped`.
+        whole: stops at the first step that fails, and leaves the stages: recovery tells by them what was done, and is to take it back.
 
     Raises:
         StageFailed: no room or no permission; the tree is untouched.
         StoreError: the content's; the tree is untouched.
     """
-    return _Application(root, operation, steps, content, stop).run()
+    return _Application(root, operation, steps, content, stop, whole=whole).run()
 
 
 @dataclass(slots=True)
@@ -110,8 +113,11 @@ class _Work:
 class _Application:
     """One operation being applied; used once."""
 
-    def __init__(self, root: Root, operation: str, steps: Sequence[Step], content: Content, stop: Callable[[], bool]) -> None:
-        self._root, self._operation, self._content, self._stop = root, operation, content, stop
+    def __init__(
+        self, root: Root, operation: str, steps: Sequence[Step], content: Content, stop: Callable[[], bool], *, whole: bool
+    ) -> None:
+        self._root, self._operation, self._content, self._asked = root, operation, content, stop
+        self._whole, self._is_off = whole, False
         self._works = [_Work(step) for step in steps]
         self._leaving, self._opening = leaving(steps), opening(steps)
         self._opened: list[tuple[_Work, int]] = []
@@ -123,9 +129,19 @@ class _Application:
         self._stage_all()
         self._in_order()
         self._restrict()
-        for work in self._works:
+        if self._whole:
+            for work in self._works:
+                self._give_back_if_late(work)
+        for work in self._works if not self._is_off else ():
             self._clean(work)
         return [work.outcome or _failed(work.step, STOPPED) for work in self._works]
+
+    def _stop(self) -> bool:
+        return self._is_off or self._asked()
+
+    def _fail(self, work: _Work, reason: str) -> None:
+        work.outcome = _failed(work.step, reason)
+        self._is_off = self._whole
 
     def _todo(self) -> list[_Work]:
         return [work for work in self._works if work.outcome is None]
@@ -134,22 +150,23 @@ class _Application:
         """Settles the steps that need nothing, or can do nothing."""
         step = work.step
         if isinstance(step.expect, Unknown) or isinstance(step.target, Unknown):
-            work.outcome = _failed(step, NOT_KNOWN)
+            self._fail(work, NOT_KNOWN)
             return
         if any(map(is_reserved, step.path.split("/"))):
-            work.outcome = _failed(step, PROTECTED)
+            self._fail(work, PROTECTED)
             return
         known = IndexEntry(path=step.path, version=step.expect, signature=step.signature, since=0)
         seen = look(self._root, step.path, known, Hasher())
         if isinstance(seen, Unseen):  # perhaps a step will let us in: what comes out is looked at in any case
-            work.outcome = None if highest_in(step.path, self._opening) else _failed(step, seen.reason)
+            if not highest_in(step.path, self._opening):
+                self._fail(work, seen.reason)
             work.is_mode_only = is_mode_only(step, 1)
             return
         work.is_mode_only = is_mode_only(step, seen.signature.links if seen.signature is not None else 1)
         if seen.version == step.target:
             work.outcome = Outcome(path=step.path, done=True, reason=None, version=seen.version, signature=seen.signature)
         elif seen.version != step.expect:
-            work.outcome = _failed(step, CHANGED)
+            self._fail(work, CHANGED)
 
     def _stage_all(self) -> None:
         """Stages what is to be put in place; on any failure removes all of it again."""
@@ -247,14 +264,14 @@ class _Application:
             act(work)
         except LeftInStage as exc:
             work.staged = None
-            work.outcome = _failed(work.step, str(exc))
+            self._fail(work, str(exc))
             _log.warning("a path changed while it was being replaced, and could not be put back: %s", exc)
         except Changed as exc:
-            work.outcome = _failed(work.step, str(exc))
+            self._fail(work, str(exc))
         except OutsideWorkspace:
-            work.outcome = _failed(work.step, CHANGED)
+            self._fail(work, CHANGED)
         except OSError as exc:
-            work.outcome = _failed(work.step, reason_of(exc))
+            self._fail(work, reason_of(exc))
 
     def _open(self, work: _Work) -> None:
         """Makes a directory that will go writable for us, so that what is in it can go."""
@@ -329,17 +346,24 @@ class _Application:
         """Removes what is left under the stage's name, unless somebody wrote to it since it was taken out."""
         taken, staged = work.taken, work.staged
         if taken is not None:
-            try:
-                self._give_back_late(work, taken)
-            except (Changed, OSError, OutsideWorkspace) as exc:
-                work.outcome = _failed(work.step, CHANGED)
-                _log.warning("what was written late stays in a stage: %s", exc)
+            if not self._give_back_if_late(work):
                 return
             with suppress(OSError):
                 self._root.linger(self._root.directory(taken.directory), taken.name)
             self._try_remove(taken.directory, taken.name)
         elif staged is not None and (work.outcome is None or not work.outcome.done):
             self._try_remove(staged.directory, staged.name)
+
+    def _give_back_if_late(self, work: _Work) -> bool:
+        """False where somebody's late work could not be put back, and stays in the stage."""
+        try:
+            if work.taken is not None:
+                self._give_back_late(work, work.taken)
+        except (Changed, OSError, OutsideWorkspace) as exc:
+            self._fail(work, CHANGED)
+            _log.warning("what was written late stays in a stage: %s", exc)
+            return False
+        return True
 
     def _give_back_late(self, work: _Work, taken: TakenOut) -> None:
         """Puts back what was written to, through a handle from before, after we had looked at it."""
@@ -351,7 +375,7 @@ class _Application:
             late = stamp_of(found) != taken.stamp and not is_expected(stage_fd, taken.name, work.step)
         if late:
             give_back(self._root, work.step, taken, work.staged)
-            work.outcome = _failed(work.step, CHANGED)
+            self._fail(work, CHANGED)
 
     def _try_remove(self, directory: RelPath, name: str) -> None:
         """Removes a stage; one that stays is swept later."""

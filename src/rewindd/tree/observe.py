@@ -221,7 +221,7 @@ class _Observer:
             return seen
         self._room_bytes = max(0, self._room_bytes - len(seen.content or b""))
         if isinstance(seen.version, File):
-            self._limits.took(known, seen.version, is_read=seen.content is not None)
+            self._limits.took(path, known, seen.version, is_read=seen.content is not None)
         return seen
 
     def _look_again_where_moved(self) -> None:

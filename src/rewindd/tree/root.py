@@ -17,7 +17,7 @@ from rewindd.tree.beneath import try_open_directory
 from rewindd.tree.birth import birth_ns
 
 #: errno values that say nothing of the path (open(2)).
-_FOR_NOW = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+FOR_NOW = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 #: Directory descriptors kept open at once, of the 1,024 that a process may have by default (getrlimit(2)) and 64 sessions share.
 #: At least 4: a rename holds two at once.
 CACHED_DIRECTORIES = 64
@@ -55,7 +55,7 @@ class Root:
             fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as exc:
             why = (exc.strerror or "cannot be opened").lower()
-            if exc.errno in _FOR_NOW:
+            if exc.errno in FOR_NOW:
                 raise Busy(f"the workspace {path!r} cannot be looked at now: {why}; try again", root=path) from exc
             raise UnknownWorkspace(f"the workspace {path!r} cannot be used: {why}; open a session where it is now", root=path) from exc
         found = os.fstat(fd)

@@ -151,3 +151,55 @@ async def test_a_long_history(desk: Desk) -> None:
         rows = (await desk.client.ask(requests.ReadLog(session=session.id, path=FsText("it")), replies.Edits)).edits
         by_line = [span.seq for span in found.spans for _ in range(span.count)]
         assert by_line == [rows[int(name.split()[1])].seq for name in names]
+
+
+async def test_a_renamed_file_keeps_its_authors(desk: Desk) -> None:
+    """Through renames by a session, by a person, back, and through a rewind of one; and the log of the file goes back through them."""
+    desk.write("it", lines("a", "b"))
+    async with desk.session(agent="first") as one, desk.session(agent="second") as other:
+        await edit(one, desk, "it", lines("one", "a", "b"))
+        await one.save()
+        async with other.command("mv"):
+            (desk.root / "sub").mkdir()
+            (desk.root / "it").rename(desk.root / "sub/that")
+        start = await other.save()
+        assert await whose(one, "sub/that") == [("one", "first"), ("a", None), ("b", None)]
+        await edit(other, desk, "sub/that", lines("one", "a", "b", "two"))
+        await other.save()
+        whole = [("one", "first"), ("a", None), ("b", None), ("two", "second")]
+        (desk.root / "sub/that").rename(desk.root / "it")
+        assert await whose(one) == whole
+        (desk.root / "it").rename(desk.root / "again")
+        assert await whose(one, "again") == whole
+        rows = (await desk.client.ask(requests.ReadLog(session=one.id, path=FsText("again")), replies.Edits)).edits
+        told = [(str(row.path), row.change, row.agent) for row in rows]
+        # Both halves of a rename are in one look, in whatever order.
+        halves = [{told[n], told[n + 1]} for n in (1, 4, 6)]
+        assert (told[0], told[3], len(told)) == (("it", "modified", "first"), ("sub/that", "modified", "second"), 8)
+        assert halves == [
+            {("it", "deleted", "second"), ("sub/that", "added", "second")},
+            {("sub/that", "deleted", None), ("it", "added", None)},
+            {("it", "deleted", None), ("again", "added", None)},
+        ]
+        assert [row.seq for row in rows] == sorted({row.seq for row in rows})
+        newest = (await desk.client.ask(requests.ReadLog(session=one.id, path=FsText("again"), limit=3), replies.Edits)).edits
+        assert [row.seq for row in newest] == [row.seq for row in rows[-3:]]
+        (desk.root / "again").rename(desk.root / "sub/that")
+        await other.rewind(start.id)
+        assert await whose(one, "sub/that") == whole[:3]
+
+
+async def test_a_copy_and_a_later_likeness_are_no_renames(desk: Desk) -> None:
+    """A file that is there still, and one that another deleted, lend their lines to nobody."""
+    async with desk.session(agent="first") as one, desk.session(agent="second") as other:
+        await edit(one, desk, "it", lines("one"))
+        await one.save()
+        await edit(other, desk, "copy", lines("one"))
+        await other.save()
+        assert await whose(one, "copy") == [("one", "second")]
+        await one.snapshot("it")
+        (desk.root / "it").unlink()
+        await one.save()
+        await edit(other, desk, "like", lines("one"))
+        await other.save()
+        assert await whose(one, "like") == [("one", "second")]

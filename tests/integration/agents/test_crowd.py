@@ -97,5 +97,5 @@ def test_a_conflict_of_hunks_apart_is_a_failure(line: int, is_excused: bool) -> 
     wanted = witness.rewound("A", None, None)
     assert wanted == {"it": frozenset({2})}
     assert witness.is_excused(Conflict("it", "the same lines were changed since"), wanted, "A", 0) is is_excused
-    assert not witness.is_excused(Conflict("it", "contested between A, B"), wanted, "A", 0)
+    assert not witness.is_excused(Conflict("it", "contested between sessions A, B"), wanted, "A", 0)
     assert not witness.is_excused(Conflict("it", "the same change was made by several"), wanted, "A", 0)

@@ -199,3 +199,20 @@ async def test_a_fork_lives_on(desk: Desk) -> None:
 async def _opened(desk: Desk, *, session_id: str | None = None, parent_id: str | None = None, from_position: str | None = None) -> str:
     request = requests.OpenSession(directory=FsText(desk.root), exact=True, id=session_id, parent=parent_id, from_position=from_position)
     return (await desk.client.ask(request, replies.SessionReply)).session.id
+
+
+async def test_a_fork_is_told_of_what_it_shares(desk: Desk) -> None:
+    """Its parent takes back what both go on from: the plan lists the fork's checkpoint, and the fork is told, of nothing from before it."""
+    async with desk.session(agent="first") as parent:
+        start = await parent.save()
+        await say(parent, desk, "one")
+        await say(parent, desk, "one")
+        async with desk.session(agent="second", parent_id=parent.id, from_position="@") as fork:
+            await say(fork, desk, "two")
+            assert fork.take_notices() == []
+            plan = await parent.rewind(start.id, dry_run=True)
+            assert [(one.session_id, one.paths) for one in plan.dependents] == [(fork.id, ["one"])]
+            done = await parent.rewind(start.id)
+            await fork.pending()
+            (told,) = fork.take_notices()
+            assert (told.path, told.kind, told.session_id, told.operation_id) == ("one", "rewound", parent.id, done.operation_id)

@@ -4,6 +4,7 @@ import pytest
 
 import rewindd
 from rewindd.protocol import replies
+from rewindd.service.notices import overlaps
 from support.desk import Desk, edit, saved
 
 pytestmark = pytest.mark.anyio
@@ -107,3 +108,17 @@ async def test_contested_work_is_of_each_of_its_sessions(desk: Desk) -> None:
         async with a.command("one"), b.command("other"):
             desk.write("f", "one of them\n")
         assert {one[1] for one in named(await c.snapshot("f"))} == {a.id, b.id}
+
+
+async def test_many_are_cut_and_the_rest_is_counted(desk: Desk) -> None:
+    """A directory in which another changed more than are named: the answer says how many more."""
+    names = [f"d/{number}" for number in range(overlaps.MAX_OVERLAPS + 7)]
+    for name in names:
+        desk.write(name, "0\n")
+    async with desk.session(agent="a") as a, desk.session(agent="b") as b:
+        async with a.editing("d"):
+            for name in names:
+                desk.write(name, "a's\n")
+        found = await b.snapshot("d")
+        assert (len(found.overlaps), found.more_overlaps) == (overlaps.MAX_OVERLAPS, 7)
+        assert (await b.snapshot("d/1")).more_overlaps == 0

@@ -4,19 +4,24 @@ import json
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import anyio
+import anyio.abc
 import anyio.to_thread
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 import rewindd
 import rewindd.blocking
 from rewindd import errors
+from rewindd.paths import FsText
 from rewindd.protocol import replies, requests
+from support import beside as other_process
 from support import resumed
 from support.desk import Desk, edit, saved
 
@@ -264,3 +269,105 @@ async def test_coming_back_does_not_set_the_session_back(desk: Desk) -> None:
         made = await one.save()
         assert (await one.load(made.id)).user_prompts == [f"{number}" for number in range(40)]
         assert made.stats.total_messages == 40
+
+
+class Beside:
+    """Another process in a session, which does as it is told."""
+
+    def __init__(self, process: anyio.abc.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._stdin, self._stdout = process.stdin, BufferedByteReceiveStream(process.stdout)
+
+    async def does(self, what: str) -> None:
+        """Returns when it is done."""
+        await self._stdin.send(f"{what}\n".encode())
+        assert await self._stdout.receive_until(b"\n", 100) == f"did {what.split()[0]}".encode()
+
+    async def hears(self) -> list[str]:
+        """Returns the paths that it is told of."""
+        await self._stdin.send(b"hear\n")
+        return (await self._stdout.receive_until(b"\n", 1000)).decode().split()[1:]
+
+    async def ends(self) -> None:
+        """Says that it is not needed any more."""
+        await self._stdin.aclose()
+
+
+@asynccontextmanager
+async def beside(desk: Desk, session: rewindd.Session) -> AsyncIterator[Beside]:
+    """Another real process in a session."""
+    program = [sys.executable, other_process.__file__, desk.daemon.socket, str(desk.root), session.id]
+    env = {**os.environ, "PYTHONPATH": str(Path(other_process.__file__).parents[1])}
+    async with await anyio.open_process(program, env=env, stderr=None) as process:
+        other = Beside(process)
+        yield other
+        await other.ends()
+        assert await process.wait() == 0
+
+
+async def owners(desk: Desk, session: rewindd.Session, path: str) -> list[str | None]:
+    """Whose each row of a path is."""
+    return [row.session_id for row in (await desk.client.ask(requests.ReadLog(session=session.id, path=FsText(path)), replies.Edits)).edits]
+
+
+@pytest.mark.parametrize("act", ["save", "release"])
+async def test_what_one_claims_stays_claimed(desk: Desk, act: str) -> None:
+    """A save or release of one process ends its own claims, and not what the other has just claimed, and is about to change."""
+    for name in ("its", "ours"):
+        desk.write(name, "0\n")
+    async with desk.session() as session, beside(desk, session) as other:
+        await session.save()
+        await session.snapshot("ours")
+        await other.does("snapshot its")
+        await other.does(act)
+        desk.write("ours", "1\n")
+        desk.write("its", "by a person\n")
+        await session.pending()
+        assert await owners(desk, session, "ours") == [session.id]
+        assert await owners(desk, session, "its") == [None]
+
+
+async def test_what_an_ended_process_claimed_is_let_go(desk: Desk) -> None:
+    """An agent that died and came back: a save of its new process ends what the old one held."""
+    for name in ("its", "ours"):
+        desk.write(name, "0\n")
+    async with desk.session() as session:
+        async with beside(desk, session) as other:
+            await session.save()
+            await other.does("snapshot its")
+        await session.save()
+        desk.write("its", "by a person\n")
+        await session.pending()
+        assert await owners(desk, session, "its") == [None]
+
+
+async def test_a_command_of_one_ends_no_command_of_the_other(desk: Desk) -> None:
+    """Each process runs one, and what is changed in the longer one is the session's to its end."""
+    desk.write("it", "0\n")
+    async with desk.session() as session, beside(desk, session) as other:
+        async with session.command("ours"):
+            await other.does("command")
+            await other.does("over")
+            desk.write("it", "1\n")
+            await session.pending()
+        assert await owners(desk, session, "it") == [session.id]
+
+
+async def test_each_is_told(desk: Desk) -> None:
+    """What one process has heard and acknowledged, the other hears too, each thing once."""
+    for name in ("f", "g"):
+        desk.write(name, "0\n")
+    async with desk.session() as session, desk.session() as another, beside(desk, session) as other:
+        await session.snapshot("f", "g")
+        await other.does("snapshot f")
+        for name in ("f", "g"):
+            await saved(another, desk, name, "another's\n")
+            await session.pending()
+            assert {str(one.path) for one in session.take_notices()} == {name}
+            await session.pending()
+            assert session.take_notices() == []
+            assert set(await other.hears()) == {name}
+            assert await other.hears() == []
+            await session.pending()
+            assert session.take_notices() == []

@@ -131,6 +131,7 @@ def test_snapshot_sends_absolute_paths(daemon: FakeDaemon, run: Rewindctl, tmp_p
         "snapshots": [{"path": "d/f", "kind": "absent", "size": None, "blob": None}],
         "skipped": [{"path": "x", "reason": "special-file"}],
         "overlaps": [],
+        "more_overlaps": 0,
     }
     assert (said.status, said.err) == (0, "not captured: x: special-file\n")
 
@@ -184,7 +185,7 @@ def test_release_takes_paths_or_all(daemon: FakeDaemon, run: Rewindctl) -> None:
     """Without paths all claims are dropped."""
     daemon.tell(requests.Release, replies.Released(released=3))
     assert run("release", "--json").json == {"released": 3}
-    assert daemon.last == requests.Release(session="s1")
+    assert daemon.last == requests.Release(session="s1", paths=[FsText(".")])
     assert "released 3 claims" in run("release", "--", "f").err
     assert daemon.last == requests.Release(session="s1", paths=[FsText(Path.cwd() / "f")])
 

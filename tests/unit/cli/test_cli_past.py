@@ -11,7 +11,7 @@ from blake3 import blake3
 from rewindd.cli.program import execute
 from rewindd.cli.render import plan
 from rewindd.cli.screen import Screen
-from rewindd.errors import Conflict, UnknownCheckpoint, UnknownPath
+from rewindd.errors import Conflict, StoreFull, UnknownCheckpoint, UnknownPath
 from rewindd.paths import FsText, LinkTarget, RelPath
 from rewindd.protocol import replies, requests
 from rewindd.protocol.replies import FileVersion, PathVersion
@@ -204,6 +204,32 @@ def test_restore_on_a_terminal_shows_what_it_would_overwrite(daemon: FakeDaemon,
     ]
     refused = run("restore", "c1", "--", "it")
     assert (refused.status, "nothing was changed" in refused.err, len(restores(daemon))) == (1, True, 5)
+
+
+def test_restore_over_what_was_not_kept(daemon: FakeDaemon, run: Rewindctl, terminal: list[str]) -> None:
+    """What would be lost is said, shown and asked about: a refusal is not, and nothing is lost without both."""
+    full, planned = StoreFull("1 path(s) cannot be overwritten", conflicts=[]), rewound(dry_run=True, plan_id="p1", lost=[RelPath("it")])
+    terminal.append("y\n")
+    daemon.tell(requests.Restore, full, full, planned, rewound())
+    assert run("restore", "c1", "--", "it").status == 1
+    said = run("restore", "c1", "--lose-unsaved", "--", "it")
+    assert (said.status, "not in the store, and lost: it" in said.err) == (0, True)
+    assert [(one.overwrite, one.lose_unsaved, one.plan) for one in restores(daemon)] == [
+        (False, False, None),
+        (False, False, None),
+        (True, True, None),
+        (True, True, "p1"),
+    ]
+    daemon.tell(requests.Restore, rewound())
+    assert run("restore", "c1", "--lose-unsaved", "--yes", "--", "it").status == 0
+    assert restores(daemon)[-1].lose_unsaved
+
+
+def test_restore_over_what_was_not_kept_without_a_terminal(daemon: FakeDaemon, run: Rewindctl) -> None:
+    """It wants `--yes` too."""
+    daemon.tell(requests.Restore, StoreFull("1 path(s) cannot be overwritten", conflicts=[]))
+    said = run("restore", "c1", "--lose-unsaved", "--", "it")
+    assert (said.status, "--yes" in said.err) == (1, True)
 
 
 def test_restore_on_a_terminal_that_cannot_be_done(daemon: FakeDaemon, run: Rewindctl, terminal: list[str]) -> None:

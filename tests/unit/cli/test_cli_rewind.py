@@ -7,7 +7,7 @@ import pytest
 
 from rewindd.cli.render import plan
 from rewindd.cli.screen import Screen
-from rewindd.errors import HeadMoved
+from rewindd.errors import Conflict, HeadMoved
 from rewindd.model.capture import UNKEPT
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol import replies, requests
@@ -142,9 +142,11 @@ def test_a_conflict_in_the_plan_ends_before_the_question(daemon: FakeDaemon, run
     """What would fail is not asked about; the next step is named."""
     del terminal
     conflict = replies.PathReason(path=RelPath("x"), reason="changed by s2")
-    daemon.tell(requests.Rewind, rewound(dry_run=True, conflicts=[conflict]))
+    planned = rewound(dry_run=True, plan_id="p1", conflicts=[conflict])
+    daemon.tell(requests.Rewind, planned, Conflict("1 path in conflict; `--on-conflict keep` leaves it"))
     said = run("rewind", "c1")
     assert said.status == 4
+    assert [(one.dry_run, one.plan) for one in asked(daemon)] == [(True, None), (False, "p1")]
     assert "conflict  x  (changed by s2)" in said.err
     assert "--on-conflict" in said.err
 
@@ -188,9 +190,9 @@ def test_undo_and_redo_do_not_ask(daemon: FakeDaemon, run: Rewindctl) -> None:
     daemon.tell(requests.Undo, rewound(restored=[], removed=[RelPath("n")]))
     daemon.tell(requests.Redo, rewound())
     assert run("undo", "--operation", "op7").out.startswith("undone to c1: 1 removed")
-    assert run("redo").out.startswith("redone")
+    assert run("redo", "--lose-unsaved").out.startswith("redone")
     changing = [request for request in daemon.asked if request.mutates]
-    assert changing == [requests.Undo(session="s1", operation="op7"), requests.Redo(session="s1")]
+    assert changing == [requests.Undo(session="s1", operation="op7"), requests.Redo(session="s1", lose_unsaved=True)]
 
 
 def test_what_is_left_is_named_with_its_command() -> None:

@@ -74,7 +74,7 @@ class Past:
         entry = IndexEntry(path=PATH, version=self.now, signature=None, since=0)
         timeline = Timeline(rows, self.toggles, self.operations, {PATH: entry}, self.seq)
         count = lines.count_of(self.contents[self.now.digest]) if isinstance(self.now, File) else 0
-        walk = blame(timeline, PATH, count, is_cut=last is not None)
+        walk = blame(timeline, PATH, count, cut={PATH} if last is not None else ())
         contents: Mapping[bytes, bytes] | None = None
         try:
             while True:

@@ -54,7 +54,7 @@ def test_contested_rows_conflict_for_the_sessions_that_may_own_them() -> None:
     for session in (A, B):
         aim = Aim(session=session, seq=start, scope=Scope.SESSION)
         (missing,) = log.settle(rewind(log.timeline(), aim)).conflicts
-        assert missing.reason == "contested between A, B"
+        assert missing.reason == "contested between sessions A, B"
     assert rewind(log.timeline(), Aim(session=SessionId("C"), seq=start, scope=Scope.SESSION)) == []
 
 
@@ -68,7 +68,7 @@ def test_fail_names_who_changed_the_path_since() -> None:
     log.edit("p", text("AbcdEF"))
     aim = Aim(session=A, seq=start, scope=Scope.SESSION, on_conflict=OnConflict.FAIL)
     (missing,) = log.settle(rewind(log.timeline(), aim), OnConflict.FAIL).conflicts
-    assert missing.reason == "changed since by B, somebody unknown"
+    assert missing.reason == "changed since by session B, somebody unknown"
 
 
 def test_a_line_that_another_removed_does_not_come_back_with_an_undo() -> None:

@@ -63,7 +63,7 @@ def test_children_go_with_their_parent_where_that_is_said() -> None:
     log, start = contested()
     both = Aim(session=A, seq=start, scope=Scope.SESSION, children=(B,))
     assert targets(log.settle(rewind(log.timeline(), both))) == {"p": text("abcdefgH")}
-    assert reasons(log, Aim(session=A, seq=start, scope=Scope.SESSION, children=(C,))) == ["contested between A, B"]
+    assert reasons(log, Aim(session=A, seq=start, scope=Scope.SESSION, children=(C,))) == ["contested between sessions A, B"]
     alone = log.settle(rewind(log.timeline(), Aim(session=C, seq=start, scope=Scope.SESSION)))
     assert targets(alone) == {"p": text("AbCdefgh")}
 

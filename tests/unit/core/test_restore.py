@@ -169,7 +169,7 @@ def test_overwriting_is_a_conflict_where_it_was_not_allowed() -> None:
     log.edit("d/q", ABSENT, B)
     wanted = {P: start, RelPath("d/q"): start}
     refused = log.settle(restore(log.timeline(), wanted, overwrite=False), OnConflict.FAIL)
-    assert [(str(one.path), one.reason) for one in refused.conflicts] == [("d/p", "there is something else now")]
+    assert [(str(one.path), one.reason) for one in refused.conflicts] == [("d/p", "there is something else now, by sessions A, B")]
     plan = log.settle(restore(log.timeline(), wanted), OnConflict.FAIL)
     assert targets(plan) == {"d/p": text("d/p"), "d/q": text("d/q")}
     assert plan.decisions[0].off == {mine, others}

@@ -133,9 +133,10 @@ def test_anything_else_in_the_place_of_a_parent_conflicts(there: Version, word: 
     log, start, _ = removed_tree()
     log.edit("d", there, B)
     plan = back(log, start, "d/e/f")
-    assert reasons(plan.conflicts) == {"d/e/f": f"its directory d is a {word} now"}
+    assert reasons(plan.conflicts) == {"d/e/f": f"its directory d is a {word} now, by session B"}
+    assert plan.firm == (RelPath("d/e/f"),)
     kept = back(log, start, "d/e/f", how=OnConflict.KEEP)
-    assert reasons(kept.kept) == {"d/e/f": f"its directory d is a {word} now"}
+    assert reasons(kept.kept) == {"d/e/f": f"its directory d is a {word} now, by session B"}
     assert kept.decisions == ()
 
 

@@ -11,6 +11,7 @@ from rewindd.cli.render.json import line, plain, without
 from rewindd.cli.render.notices import overlaps
 from rewindd.cli.render.words import count
 from rewindd.errors import BadRequest
+from rewindd.paths import FsText
 from rewindd.protocol.replies import Released, Saved, Snapshots
 from rewindd.protocol.requests import Release, Save, TakeSnapshot
 
@@ -29,7 +30,7 @@ def snapshot_command(run: Invocation, paths: tuple[str, ...], no_ignore: bool) -
     elif found.snapshots:
         run.screen.page(human.snapshots(found.snapshots))
     if found.overlaps:
-        run.screen.warn(overlaps(found.overlaps))
+        run.screen.warn(overlaps(found.overlaps, found.more_overlaps))
     if found.skipped:
         run.screen.warn(human.skipped(found.skipped))
 
@@ -41,7 +42,9 @@ def release_command(run: Invocation, more: tuple[str, ...]) -> None:
     """Drop the session's claims on the paths, or on all; touches no file."""
     paths = (*more, *paths_after_dashes())
     _check(paths)
-    found = run.ask(Release(session=choose.to_change(run), paths=run.paths(paths)), Released)
+    # Named, also where all of it is meant: what the agent's own process claimed goes too.
+    chosen = run.paths(paths) if paths else [FsText(".")]
+    found = run.ask(Release(session=choose.to_change(run), paths=chosen), Released)
     if run.screen.json:
         run.screen.print(line(plain(found)))
     else:

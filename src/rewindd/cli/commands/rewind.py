@@ -10,7 +10,7 @@ from rewindd.cli.options import Command, offer_positions, paths_after_dashes, te
 from rewindd.cli.render import plan
 from rewindd.cli.render.json import line, plain
 from rewindd.cli.render.words import count
-from rewindd.errors import BadRequest, Conflict, NotQuiet, StoreFull
+from rewindd.errors import BadRequest, NotQuiet, StoreFull
 from rewindd.model import githead
 from rewindd.model.capture import UNKEPT
 from rewindd.model.log import OnConflict, Restore, Scope
@@ -21,8 +21,6 @@ _ALL = "all"
 #: What a position begins with that names a barrier: any session of the workspace can go back to it, for all.
 _BARRIER = "barrier:"
 _EVERYTHING = [part.value for part in Restore]
-#: With these a conflict fails the whole; with the others it is decided path by path.
-_FAILING = (OnConflict.MERGE.value, OnConflict.FAIL.value)
 
 _ON_CONFLICT = click.option(
     "--on-conflict",
@@ -31,6 +29,7 @@ _ON_CONFLICT = click.option(
     show_default=True,
     help="What becomes of paths that others changed since.",
 )
+_LOSE_UNSAVED = click.option("--lose-unsaved", is_flag=True, help="Also over what the store had no room for: it is lost.")
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done; do nothing.")
 
 
@@ -44,7 +43,7 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done
 @click.option("--with-shared", is_flag=True, help="Take back too what is contested between the session and others.")
 @click.option("--with-children", is_flag=True, help="Take the work of the session's sub-agents back too.")
 @click.option("--across-head", is_flag=True, help="Also where git's HEAD is another than at POS.")
-@click.option("--lose-unsaved", is_flag=True, help="Also over what the store had no room for: it is lost.")
+@_LOSE_UNSAVED
 @click.option("--plan", "plan_id", metavar="PLAN_ID", type=text, help="Only if what it would do is still this.")
 @_DRY_RUN
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -103,21 +102,24 @@ def rewind_command(
 @click.command("undo", cls=Command)
 @click.option("--operation", metavar="ID", type=text, help="This one, not the newest.")
 @_ON_CONFLICT
+@_LOSE_UNSAVED
 @_DRY_RUN
 @click.pass_obj
-def undo_command(run: Invocation, operation: str | None, on_conflict: str, dry_run: bool) -> None:
+def undo_command(run: Invocation, operation: str | None, on_conflict: str, lose_unsaved: bool, dry_run: bool) -> None:
     """Take the session's newest rewind or restore back."""
-    request = Undo(session=choose.to_change(run), operation=operation, on_conflict=on_conflict, dry_run=dry_run)
+    session = choose.to_change(run)
+    request = Undo(session=session, operation=operation, on_conflict=on_conflict, lose_unsaved=lose_unsaved, dry_run=dry_run)
     _print(run, run.ask(request, RewindResult), "undone")
 
 
 @click.command("redo", cls=Command)
 @_ON_CONFLICT
+@_LOSE_UNSAVED
 @_DRY_RUN
 @click.pass_obj
-def redo_command(run: Invocation, on_conflict: str, dry_run: bool) -> None:
+def redo_command(run: Invocation, on_conflict: str, lose_unsaved: bool, dry_run: bool) -> None:
     """Take the newest undo back."""
-    request = Redo(session=choose.to_change(run), on_conflict=on_conflict, dry_run=dry_run)
+    request = Redo(session=choose.to_change(run), on_conflict=on_conflict, lose_unsaved=lose_unsaved, dry_run=dry_run)
     _print(run, run.ask(request, RewindResult), "redone")
 
 
@@ -139,7 +141,7 @@ def _confirmed(run: Invocation, request: Rewind) -> str | None:
 
     Raises:
         GitHeadMoved: git's HEAD is another than at the position; to go on all the same is to be said, not answered.
-        Conflict: the plan cannot be carried out.
+        Conflict, Busy: the plan cannot be carried out; the daemon says what would help.
         StoreFull: it would overwrite what could not be kept; to lose that is to be said, not answered.
         NotQuiet: files are being changed right now, and the answer was no.
     """
@@ -151,9 +153,9 @@ def _confirmed(run: Invocation, request: Rewind) -> str | None:
     if planned.conflicts and all(entry.reason.startswith(UNKEPT) for entry in planned.conflicts):
         number = count(len(planned.conflicts), "path")
         raise StoreFull(f"{number} not in the store would be lost, nothing was touched; make room, or say `--lose-unsaved`")
-    if planned.conflicts and request.on_conflict in _FAILING:
-        number = count(len(planned.conflicts), "path")
-        raise Conflict(f"{number} in conflict, nothing was touched; `--on-conflict keep` leaves them, `overwrite` takes them back")
+    if planned.conflicts:
+        # The daemon knows what would help. The plan's id says its conflicts too, so it refuses just this.
+        run.ask(msgspec.structs.replace(request, plan=planned.plan_id), RewindResult)
     restless = _restless(planned)
     if screen.ask(f"{restless[0].upper()}{restless[1:]}. Go on all the same?" if restless else "Go on?"):
         return planned.plan_id

@@ -106,6 +106,8 @@ def _list(run: Invocation, closed_too: bool) -> None:
     found = run.ask(ListSessions(directory=physical(run.directory), all=closed_too), Sessions)
     if found.root is None:
         found = run.ask(ListSessions(all=closed_too), Sessions)
+    if found.damaged:
+        run.screen.warn(choose.damage_of(found.damaged))
     if run.screen.json:
         run.screen.print(line({"sessions": plain(found.sessions)}))
     elif found.sessions:

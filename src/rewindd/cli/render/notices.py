@@ -28,9 +28,10 @@ def waiting(found: Mapping[str, Sequence[Notice]]) -> list[str]:
     return [f"{_counted(told)}; `rewindctl watch --once --session {session}` shows them" for session, told in found.items()]
 
 
-def overlaps(found: Sequence[Overlap]) -> str:
-    """Returns a warning for each path."""
-    return "\n".join(f"warning: {visible(one.text)}" for one in found)
+def overlaps(found: Sequence[Overlap], more: int) -> str:
+    """Returns a warning for each path, and one about how many more there are."""
+    rest = [f"warning: so are {more} more"] if more else []
+    return "\n".join([*(f"warning: {visible(one.text)}" for one in found), *rest])
 
 
 def _counted(told: Sequence[Notice]) -> str:

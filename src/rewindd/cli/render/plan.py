@@ -92,7 +92,8 @@ def _dependent(one: Dependent) -> str:
     named = f"{visible(one.checkpoint_id)}{f' {visible(one.label)}' if one.label else ''}"
     shown = ", ".join(visible(path) for path in one.paths[:_SHOWN])
     more = one.count - min(len(one.paths), _SHOWN)
-    return f"  {named}  of session {visible(one.session_id)} ({visible(one.agent)}): {shown}{f' and {more} more' if more else ''}"
+    agent = f" ({visible(one.agent)})" if one.agent != one.session_id else ""
+    return f"  {named}  of session {visible(one.session_id)}{agent}: {shown}{f' and {more} more' if more else ''}"
 
 
 def _step(step: StepInfo, paint: Paint) -> str:

@@ -1,8 +1,8 @@
 """Blame: which session, agent and turn each line of a file came from. No lock is held but for a look at the tree."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from rewindd.errors import BadRequest, UnknownPath, UnknownWorkspace
@@ -16,6 +16,7 @@ from rewindd.protocol.requests import Blame
 from rewindd.service.asking import positions, render
 from rewindd.service.asking.attributing import edited
 from rewindd.service.asking.reading import Contents
+from rewindd.service.asking.renaming import MAX_RENAMES, origins
 from rewindd.service.asking.showing import never_known
 from rewindd.service.capture.observing import observe
 from rewindd.service.locking import locked
@@ -38,10 +39,11 @@ MAX_BLAMED_LINES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """A path's rows up to a position; `is_cut`: but for its oldest."""
+    """A path's rows up to a position, and those of the paths that it was renamed from; of `cut` ones but for the oldest."""
 
     timeline: Timeline
-    is_cut: bool
+    cut: frozenset[RelPath]
+    renames: Mapping[int, Row]
 
 
 async def blame(state: State, request: Blame, session: Session) -> replies.Blamed:
@@ -92,7 +94,7 @@ def _file(path: RelPath, version: Version, position: str) -> File:
 
 async def _spans(state: State, past: _Past, path: RelPath, count: int) -> list[Span]:
     """Goes back through the versions, reading what is asked for, and comparing in a worker thread."""
-    walk = trace(past.timeline, path, count, is_cut=past.is_cut)
+    walk = trace(past.timeline, path, count, cut=past.cut, renames=past.renames)
     contents: dict[bytes, bytes] | None = None
     while True:
         try:
@@ -124,20 +126,43 @@ def _version(db: Connection, tree: Tree, path: RelPath, seq: int) -> Version:
 
 
 async def _past(state: State, tree: Tree, path: RelPath, seq: int, version: Version) -> _Past:
-    """The newest rows of a path up to a position, which never change: they are read in parts, each a transaction of some milliseconds."""
-    workspace = tree.workspace.id
-    newest = await state.bridge.transact(lambda db: edits.newest_of(db, workspace, path, seq, MAX_VERSIONS + 1))
-    wanted = newest[-MAX_VERSIONS:]
-    rows: list[Row] = []
-    toggles: list[Toggle] = []
-    written: dict[OperationId, int] = {}
-    for start in range(0, len(wanted), PART_ROWS):
-        part = await state.bridge.transact(partial(_read, workspace=workspace, seqs=wanted[start : start + PART_ROWS]), bulk=True)
-        rows += part[0]
-        toggles += [toggle for toggle in part[1] if toggle.at <= seq]
-        written |= part[2]
+    """The newest rows of a path up to a position, which never change, and of the paths that it was renamed from up to then."""
+    read, behind = _Read(seq), {path: seq}
+    cut, known, renames = set[RelPath](), set[RelPath](), dict[int, Row]()
+    while behind:
+        one = max(behind, key=behind.__getitem__)
+        rows, is_cut = await read.take(state, tree, one, behind.pop(one))
+        known.add(one)
+        cut |= {one} if is_cut else set()
+        found = await origins(state, tree, rows) if len(known) <= MAX_RENAMES else {}
+        renames |= found
+        for gone in found.values():
+            if gone.path not in known:
+                behind[gone.path] = max(gone.seq, behind.get(gone.path, 0))
     entry = IndexEntry(path=path, version=version, signature=None, since=0)
-    return _Past(Timeline(rows, toggles, written, {path: entry}, seq), len(newest) > MAX_VERSIONS)
+    return _Past(Timeline(read.rows, read.toggles, read.written, {path: entry}, seq), frozenset(cut), renames)
+
+
+@dataclass(slots=True)
+class _Read:
+    """What was read of the log up to position `seq`; `MAX_VERSIONS` rows at most, in parts, each a transaction of some milliseconds."""
+
+    seq: int
+    rows: list[Row] = field(default_factory=list)
+    toggles: list[Toggle] = field(default_factory=list)
+    written: dict[OperationId, int] = field(default_factory=dict)
+
+    async def take(self, state: State, tree: Tree, path: RelPath, until: int) -> tuple[list[Row], bool]:
+        """Reads the newest rows of a path up to a position; returns them, and whether there are older ones."""
+        workspace, room = tree.workspace.id, MAX_VERSIONS - len(self.rows)
+        newest = await state.bridge.transact(lambda db: edits.newest_of(db, workspace, path, until, room + 1))
+        wanted, start = newest[-room:] if room else [], len(self.rows)
+        for first in range(0, len(wanted), PART_ROWS):
+            part = await state.bridge.transact(partial(_read, workspace=workspace, seqs=wanted[first : first + PART_ROWS]), bulk=True)
+            self.rows += part[0]
+            self.toggles += [toggle for toggle in part[1] if toggle.at <= self.seq]
+            self.written |= part[2]
+        return self.rows[start:], len(newest) > room
 
 
 def _read(db: Connection, workspace: WorkspaceId, seqs: Sequence[int]) -> tuple[list[Row], list[Toggle], dict[OperationId, int]]:

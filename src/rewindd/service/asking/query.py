@@ -18,6 +18,7 @@ from rewindd.service.asking import positions, render
 from rewindd.service.asking.attributing import edited
 from rewindd.service.asking.comparing import compare
 from rewindd.service.asking.reading import Contents, changes_since, delta_of
+from rewindd.service.asking.renaming import followed
 from rewindd.service.capture.observing import observe
 from rewindd.service.conversation import transcript_to
 from rewindd.service.integrity import backing_up, losing, scrubbing
@@ -177,7 +178,7 @@ async def diff(state: State, request: requests.Diff, session: Session) -> replie
 
 
 async def log(state: State, request: requests.ReadLog, session: Session) -> replies.Edits:
-    """Returns the newest rows of the edit log, oldest first."""
+    """Returns the newest rows of the edit log, oldest first; of a file also those from before it was renamed."""
     if request.limit is not None and request.limit < 1:
         raise BadRequest("limit is 1 or more", field="limit")
     tree = await state.tree(session.workspace)
@@ -186,6 +187,8 @@ async def log(state: State, request: requests.ReadLog, session: Session) -> repl
         with suppress(UnknownWorkspace):  # the log is there also where the root is gone
             await _observe(state, tree, session)
     rows = await state.bridge.transact(lambda db: edits.newest(db, tree.workspace.id, path, request.limit))
+    if path is not None:
+        rows = await followed(state, tree, path, rows, request.limit)
     return replies.Edits(edits=await edited(state, rows))
 
 

@@ -17,6 +17,8 @@ from rewindd.model.stakes import Stakes
 MAX_PENDING = 500
 #: Taken claims have no row to be found again by: so many are kept while the log must be read.
 MAX_LOOSE = 50
+#: Processes of one session that are told each by itself, those heard of last. An agent that is resumed has two.
+MAX_PROCESSES = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -25,7 +27,8 @@ class Inbox:
 
     `cursor`: what is not after it was acknowledged; `saved`: as the store has it. `pending`: what is, in order; all there is
     unless it is `behind`: then what is after `scanned` is only in the log. `until`: what is not after it came from the log already.
-    `reading`: held by who reads the log for it. `waiters`: of each long poll that waits, by its waiter's name.
+    `reading`: held by who reads the log for it. `waiters`: of each long poll that waits, by its waiter's name. `heard`: how far each
+    process took note; `recent`: what was acknowledged last, by one process perhaps and not yet by the other.
     """
 
     cursor: int
@@ -38,6 +41,18 @@ class Inbox:
     reading: anyio.Lock = field(default_factory=anyio.Lock)
     waiters: dict[str, anyio.Event] = field(default_factory=dict)
     encoded: bytes | None = None
+    heard: dict[int, int] = field(default_factory=dict)
+    recent: deque[Notice] = field(default_factory=lambda: deque(maxlen=MAX_PENDING))
+
+    def cursor_of(self, pid: int | None) -> int:
+        """Returns how far a process took note; one that was not heard of (None: not known) as far as anybody did."""
+        if pid is None:
+            return self.cursor
+        found = self.heard.pop(pid, self.cursor)
+        while len(self.heard) >= MAX_PROCESSES:
+            del self.heard[next(iter(self.heard))]
+        self.heard[pid] = found
+        return found
 
     def add(self, notice: Notice) -> None:
         """Takes what was just committed; positions come in order."""
@@ -63,14 +78,16 @@ class Inbox:
             self.pending.extend(self.loose)
             self.loose = []
 
-    def acknowledge(self, seq: int) -> bool:
-        """Drops what is not after a position; returns whether that was more than before."""
+    def acknowledge(self, seq: int, pid: int | None = None) -> bool:
+        """Drops what is not after a position, for a process and whoever was not heard of; returns whether that was more than before."""
+        if pid is not None:
+            self.heard[pid] = max(seq, self.cursor_of(pid))
         if seq <= self.cursor:
             return False
         self.cursor = seq
         self.loose = [one for one in self.loose if one.seq > seq]
         while self.pending and self.pending[0].seq <= seq:
-            self.pending.popleft()
+            self.recent.append(self.pending.popleft())
         if self.behind:
             self.scanned = max(self.scanned, seq)
         self.encoded = None
@@ -78,7 +95,7 @@ class Inbox:
 
     def after(self, seq: int, limit: int) -> tuple[list[Notice], int]:
         """Returns the first `limit` notices after a position, and how many more are in memory."""
-        found = [one for one in self.pending if one.seq > seq]
+        found = [one for one in (*self.recent, *self.pending) if one.seq > seq]
         return found[:limit], len(found[limit:])
 
     def wake(self) -> None:

@@ -4,6 +4,7 @@ They name the path, who, when, and what to do about it. Times are UTC and say so
 printable, so that no file name can pass for words of ours on a line of its own.
 """
 
+import shlex
 from collections.abc import Mapping
 
 from rewindd.model.ids import SessionId
@@ -46,7 +47,10 @@ def words(notice: Notice, agents: Mapping[SessionId, str], told: SessionId) -> s
     advice = "it is not there any more" if notice.change == "deleted" else _AGAIN
     if notice.kind is NoticeKind.CHANGED:
         return f"{path}, which you work on, {done} by {who} at {at}; {advice}"
-    return f"{path}, which you work on, {done} by {_OPERATION[notice.kind]} of {who} at {at}; {advice}"
+    command = f"rewindctl restore '#{notice.before}' -- {shlex.quote(path)}"
+    is_lost = notice.before is not None and told in notice.losing
+    back = f"; your work on it went with that: `{command}` brings back what was there" if is_lost else ""
+    return f"{path}, which you work on, {done} by {_OPERATION[notice.kind]} of {who} at {at}; {advice}{back}"
 
 
 def overlap(path: str, session: SessionId, agent: str | None, at_ns: int, change: str) -> str:
@@ -74,7 +78,7 @@ def _who(by: Owner, agents: Mapping[SessionId, str], told: SessionId | None) -> 
 
 def _session(session: SessionId, agents: Mapping[SessionId, str]) -> str:
     agent = agents.get(session)
-    return f"session {session}" if agent is None else f"session {session} (agent {printable(agent)})"
+    return f"session {session}" if agent is None or agent == session else f"session {session} (agent {printable(agent)})"
 
 
 def _at(at_ns: int) -> str:

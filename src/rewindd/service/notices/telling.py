@@ -1,7 +1,7 @@
 """Telling sessions what others did to what they work on. What a commit brings is noted here, and rides on the next replies."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import time_ns
@@ -10,15 +10,17 @@ import anyio
 import msgspec
 
 from rewindd.errors import BadRequest, Busy, RewinddError, UnknownSession
-from rewindd.model.ids import SessionId
-from rewindd.model.log import OperationKind, Row
+from rewindd.model.ids import OperationId, SessionId
+from rewindd.model.log import NOBODY, OperationKind, Owner, Row
 from rewindd.model.notice import KIND_OF, Notice, NoticeKind
-from rewindd.model.operation import Operation
+from rewindd.model.operation import Operation, Step
 from rewindd.model.session import Claim, Session
 from rewindd.model.stakes import Stake
+from rewindd.model.versions import Absent, Unknown
 from rewindd.paths import ROOT, RelPath
 from rewindd.protocol import replies, wire
 from rewindd.protocol.requests import OpenSession, ReadEvents, Request
+from rewindd.service.asker import asker
 from rewindd.service.asking import render
 from rewindd.service.asking.comparing import compare
 from rewindd.service.notices import notice_words
@@ -30,6 +32,9 @@ from rewindd.store.database import Connection
 from rewindd.timeline.delta import PathDelta
 
 log = logging.getLogger(__name__)
+
+#: Whose rows an operation took back on a path.
+Losing = Mapping[tuple[RelPath, OperationId], Owner]
 
 #: Notices that ride on one reply: some kilobytes. The next ones come when these are acknowledged.
 RIDING = 20
@@ -53,11 +58,20 @@ SETTLE_ROWS = 5_000
 END_STAKES = 2_000
 
 
-def committed(tree: Tree, rows: Sequence[Row], operation: Operation | None = None) -> None:
+def committed(tree: Tree, rows: Sequence[Row], operation: Operation | None = None, losing: Losing | None = None) -> None:
     """Notes rows as they were just committed: `operation`'s, or what was observed. In memory only, and cheap for who has no stake."""
     tree.stakes.put(stakes_given(tree, rows, operation))
     for row in rows if tree.stakes.sessions else ():
-        _tell(tree, row, operation)
+        _tell(tree, row, operation, losing or {})
+
+
+async def losing(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> Losing:
+    """Returns whose work the steps took back, on the paths on which others than the operation's session are told."""
+    watched = [step for step in steps if step.off and any(stake.session != operation.session for stake in tree.stakes.on(step.path))]
+    seqs, found = [row for step in watched for row in step.off], list[Row]()
+    for start in range(0, len(seqs), READ_ROWS):
+        found += await state.bridge.transact(partial(edits.at, workspace=tree.workspace.id, seqs=seqs[start : start + READ_ROWS]))
+    return _losing((row, operation.id) for row in found)
 
 
 def stakes_given(tree: Tree, rows: Sequence[Row], operation: Operation | None = None) -> list[Stake]:
@@ -97,7 +111,11 @@ async def end(state: State, tree: Tree, session: SessionId) -> None:
 def acknowledge(state: State, request: Request) -> None:
     """Takes in how far the caller says it has taken note."""
     place = _place(state, request)
-    if place is not None and request.noticed is not None:
+    known = state.known(place[1]) if place is not None else None
+    if place is None or known is None or known.closed_at_ns is not None:
+        return
+    _inbox(*place, place[0].position).cursor_of(asker.get())
+    if request.noticed is not None:
         _acknowledge(state, *place, request.noticed)
 
 
@@ -124,8 +142,12 @@ def riding(state: State, request: Request) -> bytes | None:
         return None
     tree, session = place
     inbox = tree.inboxes.get(session)
-    if inbox is None or not inbox.pending:
+    after = inbox.cursor_of(asker.get()) if inbox is not None else 0
+    if inbox is None or not (inbox.pending or after < inbox.cursor):
         return None
+    if after < inbox.cursor:
+        told = _told(state, tree, session, inbox, after, RIDING)
+        return wire.encode_notices(told) if told.events else None
     if inbox.encoded is None:
         inbox.encoded = wire.encode_notices(_told(state, tree, session, inbox, inbox.cursor, RIDING))
     return inbox.encoded
@@ -151,7 +173,7 @@ async def events(state: State, request: ReadEvents, session: Session) -> replies
         with anyio.move_on_after(request.wait_ms / 1000):
             await _until_news(state, tree, session, inbox, request)
     limit = min(request.limit, RIDING) if request.diff else request.limit
-    after = max(request.after or 0, inbox.cursor)
+    after = max(request.after or 0, inbox.cursor_of(asker.get()))
     told = _told(state, tree, _open(state, session).id, inbox, after, limit)
     return await _with_patches(state, tree, told) if request.diff else told
 
@@ -177,7 +199,7 @@ async def _until_news(state: State, tree: Tree, session: Session, inbox: Inbox, 
         while True:
             if inbox.behind:
                 await _catch_up(state, tree, session.id, inbox)
-            found, _ = inbox.after(max(request.after or 0, inbox.cursor), 1)
+            found, _ = inbox.after(max(request.after or 0, inbox.cursor_of(asker.get())), 1)
             is_over = state.is_ending or tree.inboxes.get(session.id) is not inbox
             if found or is_over or inbox.waiters.get(name) is not mine:
                 return
@@ -229,20 +251,38 @@ def _read(db: Connection, tree: Tree, seqs: Sequence[int], told: SessionId) -> l
     rows = edits.at(db, tree.workspace.id, seqs)
     named = {row.operation for row in rows if row.operation is not None}
     done = {one: operations.find(db, one) for one in named}
-    noticed = (_notice(row, done[row.operation] if row.operation is not None else None) for row in rows)
+    lost = _lost(db, tree, [row.path for row in rows if row.operation is not None], [one for one in done.values() if one is not None])
+    noticed = (_notice(row, done[row.operation] if row.operation is not None else None, lost) for row in rows)
     return [one for one in noticed if one is not None and one.session != told]
 
 
-def _tell(tree: Tree, row: Row, operation: Operation | None) -> None:
+def _lost(db: Connection, tree: Tree, paths: Sequence[RelPath], done: Sequence[Operation]) -> Losing:
+    """Returns whose rows on these paths the operations took back."""
+    by = {one.at: one.id for one in done}
+    toggles = edits.toggles_of_paths(db, tree.workspace.id, paths) if paths else []
+    off = [(toggle.row, by[toggle.at]) for toggle in toggles if not toggle.on and toggle.at in by]
+    rows = {row.seq: row for row in edits.at(db, tree.workspace.id, [row for row, _ in off])} if off else {}
+    return _losing((rows[row], operation) for row, operation in off if row in rows)
+
+
+def _losing(taken: Iterable[tuple[Row, OperationId]]) -> Losing:
+    found: dict[tuple[RelPath, OperationId], Owner] = {}
+    for row, operation in taken:
+        key = row.path, operation
+        found[key] = tuple(sorted({*found.get(key, NOBODY), *row.owner}))
+    return found
+
+
+def _tell(tree: Tree, row: Row, operation: Operation | None, losing: Losing) -> None:
     doer = row.owner[0] if len(row.owner) == 1 else operation.session if operation is not None else None
     held = [stake for stake in tree.stakes.on(row.path) if stake.session != doer and row.seq > stake.since]
-    notice = _notice(row, operation) if held else None
+    notice = _notice(row, operation, losing) if held else None
     if notice is not None:
         for stake in held:
             _inbox(tree, stake.session, row.seq - 1).add(notice)
 
 
-def _notice(row: Row, operation: Operation | None) -> Notice | None:
+def _notice(row: Row, operation: Operation | None, losing: Losing) -> Notice | None:
     """Returns what a row is to those who are told; None where nothing was done, and something only became known."""
     if row.source.is_view:
         return None
@@ -254,6 +294,8 @@ def _notice(row: Row, operation: Operation | None) -> Notice | None:
         by=row.owner if operation is None else (operation.session,),
         operation=row.operation,
         at_ns=row.at_ns,
+        before=operation.at - 1 if operation is not None and not isinstance(row.before, Absent | Unknown) else None,
+        losing=losing.get((row.path, operation.id), NOBODY) if operation is not None else NOBODY,
     )
 
 
@@ -327,7 +369,7 @@ def _open(state: State, session: Session) -> Session:
 
 def _acknowledge(state: State, tree: Tree, session: SessionId, seq: int) -> None:
     inbox = tree.inboxes.get(session)
-    if inbox is not None and inbox.acknowledge(min(seq, tree.position)):
+    if inbox is not None and inbox.acknowledge(min(seq, tree.position), asker.get()):
         state.later(partial(_save, state, tree))
 
 

@@ -7,16 +7,18 @@ with the answer; `sync` makes the tree itself durable. Recovery starts from what
 import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import time_ns
 
 import anyio
 
-from rewindd.errors import Conflict, StoreError
+from rewindd.errors import Conflict, InternalError, StoreError
 from rewindd.model.log import NOBODY, IndexEntry, OperationStatus, Row, Source, Toggle
 from rewindd.model.operation import Move, Operation, Step
 from rewindd.model.session import Checkpoint
+from rewindd.model.stakes import Stake
 from rewindd.model.versions import File
+from rewindd.service.asking.reading import PAGE_ROWS
 from rewindd.service.clock import steady_ns
 from rewindd.service.notices import telling
 from rewindd.service.state import State, Tree
@@ -75,6 +77,8 @@ async def begin(
 async def carry_out(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[Outcome]:
     """Changes the tree; returns what became of each step, in the order of `steps`.
 
+    Where one of an operation that is to be done whole fails, the rest is not done, and what was done is to be taken back.
+
     Raises:
         Conflict: what shall come back cannot be staged (no room, no permission); the tree is untouched and the operation rolled back.
         StoreCorrupt: a content that shall come back is damaged; likewise.
@@ -131,36 +135,35 @@ async def close(
 
     The operation takes the position before its rows, so that a checkpoint saved before it and one saved after differ.
     """
-    done = [(step, outcome) for step, outcome in zip(steps, outcomes, strict=True) if outcome.done]
-    written = [(step, outcome) for step, outcome in done if step.expect != step.target]
-    now = time_ns()
+    # A store's function of thousands of steps: what need not be done in it is not, for everybody waits for it.
+    is_large = len(steps) > PAGE_ROWS
+    found = await state.bridge.work(_effects, tree, operation, steps, outcomes) if is_large else _effects(tree, operation, steps, outcomes)
+    rows, entries, position = found.rows, found.entries, found.at + len(found.rows)
 
-    def write(db: Connection) -> tuple[bytes, list[Row], list[IndexEntry], int, list[Move]]:
-        at = workspaces.allot(db, tree.workspace.id, 1 + len(written))
-        rows = [_effect(operation, step, outcome, tree, at + 1 + n, now) for n, (step, outcome) in enumerate(written)]
-        entries = [_entry(tree, row, outcome) for row, (_, outcome) in zip(rows, written, strict=True)]
-        toggles = [Toggle(row, at, False) for step, _ in done for row in step.off] + [
-            Toggle(row, at, True) for step, _ in done for row in step.on
-        ]
+    def write(db: Connection) -> tuple[bytes, list[Move]]:
+        at = workspaces.allot(db, tree.workspace.id, 1 + len(rows))
+        if at != found.at:
+            raise InternalError(f"workspace {tree.workspace.id}: the log is at {at}, and an operation was numbered {found.at}")
         edits.append(db, tree.workspace.id, rows)
         index.put(db, tree.workspace.id, entries)
-        edits.add_toggles(db, tree.workspace.id, operation.id, toggles)
-        stakes.put(db, tree.workspace.id, telling.stakes_given(tree, rows, operation))
+        edits.add_toggles(db, tree.workspace.id, operation.id, found.toggles)
+        stakes.put(db, tree.workspace.id, found.stakes)
         operations.settle(db, replace(operation, at=at, status=OperationStatus.APPLIED))
         sessions.stand(db, operation.session, operation.to_head, operation.to_stats)
         moves = operations.moves(db, operation.id)
         for move in moves:
             sessions.stand(db, move.session, move.to_head, move.to_stats)
-        return answer(db), rows, entries, at + len(written), moves
+        return answer(db), moves
 
-    encoded, rows, entries, position, moves = await state.bridge.transact(write)
+    losing = await telling.losing(state, tree, operation, [step for step, outcome in zip(steps, outcomes, strict=True) if outcome.done])
+    encoded, moves = await state.bridge.transact(write)
     tree.index.put(entries)
-    rule_files = [step.path for step, _ in written if step.path.name in RULE_FILES]
+    rule_files = [row.path for row in rows if row.path.name in RULE_FILES]
     tree.rulebook.changed(rule_files)
     tree.judge.update(path.parent for path in rule_files)
     tree.position = position
     tree.interrupted = False
-    telling.committed(tree, rows, operation)
+    telling.committed(tree, rows, replace(operation, at=found.at), losing)
     for move in moves:
         state.stood(await state.session(move.session), move.to_head, move.to_stats)
     return encoded
@@ -188,7 +191,7 @@ async def _apply(state: State, tree: Tree, operation: Operation, steps: Sequence
 
 
 def _apply_in(root: Root, state: State, operation: Operation, steps: Sequence[Step], at_hand: Mapping[bytes, bytes]) -> list[Outcome]:
-    return apply(root, operation.id, steps, StoredContent(state, steps, at_hand), _never)
+    return apply(root, operation.id, steps, StoredContent(state, steps, at_hand), _never, whole=operation.whole)
 
 
 def _sync(tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
@@ -206,6 +209,31 @@ def _read_ahead(db: Connection, targets: Sequence[File]) -> dict[bytes, bytes | 
             break
         near.append(target.digest)
     return blob_rows.get_all(db, near)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Effects:
+    """What an operation leaves in the log, at its position: nobody else takes it while the workspace's lock is held."""
+
+    at: int
+    rows: list[Row]
+    entries: list[IndexEntry]
+    toggles: list[Toggle]
+    stakes: list[Stake]
+
+
+def _effects(tree: Tree, operation: Operation, steps: Sequence[Step], outcomes: Sequence[Outcome]) -> _Effects:
+    done = [(step, outcome) for step, outcome in zip(steps, outcomes, strict=True) if outcome.done]
+    written = [(step, outcome) for step, outcome in done if step.expect != step.target]
+    at, now = tree.position + 1, time_ns()
+    rows = [_effect(operation, step, outcome, tree, at + 1 + n, now) for n, (step, outcome) in enumerate(written)]
+    return _Effects(
+        at=at,
+        rows=rows,
+        entries=[_entry(tree, row, outcome) for row, (_, outcome) in zip(rows, written, strict=True)],
+        toggles=[Toggle(row, at, on) for on in (False, True) for step, _ in done for row in (step.on if on else step.off)],
+        stakes=telling.stakes_given(tree, rows, operation),
+    )
 
 
 def _effect(operation: Operation, step: Step, outcome: Outcome, tree: Tree, seq: int, now: int) -> Row:

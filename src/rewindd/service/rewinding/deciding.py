@@ -73,22 +73,24 @@ async def decide(
     through: Through | None,
     *,
     lose_unsaved: bool = False,
+    whole: bool = False,
 ) -> Decided:
     """Runs the merges, checks that a tree comes out, counts lines. What is protected is kept.
 
     What could not be looked at just now is kept, and named: also where no draft is about it, if it is one of `paths` (None: all) or
     below. What is there now is not what the log says. A path that another than `session` (None: nobody asks) is in the middle of editing
-    clashes, unless it is to be overwritten. So does what is on disk and the store had no room for, unless `lose_unsaved`. Who asks
-    `through` a grant changes nothing of others.
+    clashes, unless it is to be overwritten. So does what is on disk and the store had no room for, unless `lose_unsaved`, and, where all
+    is to be done or nothing (`whole`), what could not be looked at. Who asks `through` a grant changes nothing of others.
     """
     if through is not None:
         drafts = strangers.leave(timeline, drafts, through)
     looks = await unkept.looked_at(state, tree, drafts)
     blind = tree.unseen.keys() - looks.keys()
-    drafts = [replace(draft, way=Keep(tree.unseen[draft.path])) if draft.path in blind else draft for draft in drafts]
+    unseen = Clash if whole else Keep
+    drafts = [replace(draft, way=unseen(tree.unseen[draft.path]), fallback=None) if draft.path in blind else draft for draft in drafts]
     if not lose_unsaved:
         drafts = unkept.refused(tree, drafts, looks)
-    drafts = protection(state, tree, granted=through is not None).keep(drafts)
+    drafts = (await protection(state, tree, drafts, granted=through is not None)).keep(drafts)
     is_forced = on_conflict is OnConflict.OVERWRITE
     edited = _edited(state, tree, drafts, session) if session is not None and not is_forced else {}
     names = names.also({one: (await state.session(one)).agent for one in edited.values()})

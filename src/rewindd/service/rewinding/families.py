@@ -1,6 +1,6 @@
 """Families: the sub-agents of a session, whose work a rewind offers to take back with its own."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from rewindd.errors import StoreCorrupt, UnknownSession
 from rewindd.model.grant import Through
@@ -56,9 +56,14 @@ def left_to_children(
     return replies.ChildrenLeft(rows=sum(counts.values()), paths=sorted(counts), sessions=list(listed(whose)), command=command)
 
 
-def taken_along(timeline: Timeline, children: Iterable[SessionId], decisions: Iterable[Decision]) -> tuple[SessionId, ...]:
-    """Returns those of the children whose own work the decisions take back."""
-    wanted = {*children}
+async def taken_along(state: State, timeline: Timeline, decisions: Iterable[Decision], but: Collection[SessionId]) -> tuple[SessionId, ...]:
+    """Returns the sessions, without `but`, whose work the decisions take back: what they have not saved needs a name first."""
+    owners = _losing(timeline, [one for one in timeline.owners if one not in but], decisions)
+    return tuple([one for one in owners if await readable(state, one) is not None])
+
+
+def _losing(timeline: Timeline, among: Iterable[SessionId], decisions: Iterable[Decision]) -> tuple[SessionId, ...]:
+    wanted = {*among}
     off = {(decision.path, row) for decision in decisions for row in decision.off}
     rows = [row for path in {path for path, _ in off} for row in timeline.rows(path) if (path, row.seq) in off] if wanted else []
     return listed(wanted & {owner for row in rows for owner in row.owner})

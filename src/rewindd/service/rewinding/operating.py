@@ -19,12 +19,14 @@ from rewindd.service.capture.tails import tails_of
 from rewindd.service.rewinding import deciding
 from rewindd.service.rewinding.applying import begin, carry_out, close, sync
 from rewindd.service.rewinding.deciding import Decided, steps_of
-from rewindd.service.rewinding.recover import give_up
+from rewindd.service.rewinding.recover import give_up, take_back
 from rewindd.service.rewinding.sharing import applying
 from rewindd.service.save import Standing, Tail, automatic, pending_deltas
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
 from rewindd.store import checkpoints
+from rewindd.tree.apply import STOPPED, Outcome
+from rewindd.tree.replace import CHANGED
 
 #: Checkpoints among which one is looked for that already names a tail.
 NAMED = 8
@@ -34,8 +36,9 @@ NAMED = 8
 class Wish:
     """What was asked, whichever of the four it is: the operation as it would be recorded, and how to answer.
 
-    `way_out`: what a caller can do about a conflict. `tail_label`: of the checkpoint that names what is abandoned. `moves`: where it takes
-    other sessions; `taken_along`: those that it does not move, and whose work it takes back. The request has the turns of both.
+    `way_out`: what a caller can do about a conflict, `firm_way_out` where overwriting is refused too. `tail_label`: of the
+    checkpoint that names what is abandoned. `moves`: where it takes other sessions; `taken_along`: those that it does not move, and whose
+    work it takes back. The request has the turns of both.
     """
 
     operation: Operation
@@ -48,6 +51,7 @@ class Wish:
     moves: Sequence[Move] = ()
     taken_along: Sequence[SessionId] = ()
     way_out: str = "`--on-conflict keep` leaves them, `overwrite` takes them back all the same"
+    firm_way_out: str = "`--on-conflict keep` leaves them"
 
 
 async def operate(state: State, tree: Tree, session: Session, turn: Turn, wish: Wish) -> bytes:
@@ -55,7 +59,8 @@ async def operate(state: State, tree: Tree, session: Session, turn: Turn, wish: 
 
     Raises:
         HeadMoved: the plan that the caller was shown is not so any more.
-        Conflict: somebody's work is in the way, or a path cannot be restored; nothing was touched.
+        Conflict: somebody's work is in the way, or a path cannot be restored; nothing was touched. Of an operation that is to be done
+            whole: also where that shows while it is done; what was done is taken back.
         StoreFull: nothing is in the way but what the store had no room for, and would be lost; nothing was touched.
         Busy: nothing is in the way but other sessions' edits that are under way; nothing was touched.
     """
@@ -67,7 +72,7 @@ async def operate(state: State, tree: Tree, session: Session, turn: Turn, wish: 
     if settled.conflicts and len(wish.decided.busy) == len(settled.conflicts):
         path, editor = wish.decided.busy[0]
         raise Busy(
-            f"{str(path)!r} is {settled.conflicts[0].reason}; nothing was touched, try again when that is done. {wish.way_out}",
+            f"{str(path)!r} is {settled.conflicts[0].reason}; nothing was touched, try again when that is done. {_way_out(turn, wish)}",
             path=str(path),
             session=editor,
         )
@@ -77,11 +82,11 @@ async def operate(state: State, tree: Tree, session: Session, turn: Turn, wish: 
         if len(wish.decided.unkept) == len(listed):
             raise StoreFull(
                 f"{len(listed)} path(s) cannot be overwritten, first {str(first.path)!r}: {first.reason}; nothing was touched. "
-                "Make room, or rewind with `--lose-unsaved`",
+                "Make room, or say `--lose-unsaved`",
                 conflicts=listed,
             )
         raise Conflict(
-            f"{len(listed)} path(s) in conflict, first {str(first.path)!r}: {first.reason}; nothing was touched. {wish.way_out}",
+            f"{len(listed)} path(s) in conflict, first {str(first.path)!r}: {first.reason}; nothing was touched. {_way_out(turn, wish)}",
             conflicts=listed,
         )
     operation, steps = wish.operation, steps_of(tree, settled.decisions)
@@ -95,6 +100,9 @@ async def operate(state: State, tree: Tree, session: Session, turn: Turn, wish: 
     try:
         async with applying(tree, [step.path for step in steps]):
             outcomes = await carry_out(state, tree, operation, steps)
+        failed = [one for one in outcomes if not one.done and one.reason != STOPPED]
+        if operation.whole and failed:
+            raise _refused(failed, await take_back(state, tree, operation, steps))
         reply = deciding.result(wish.decided, operation, wish.target, outcomes)
         answer = await close(state, tree, operation, steps, outcomes, lambda db: turn.keep(db, reply))
     except StoreError:
@@ -104,6 +112,12 @@ async def operate(state: State, tree: Tree, session: Session, turn: Turn, wish: 
     state.stood(session, operation.to_head, operation.to_stats)
     state.later(lambda: sync(state, tree, operation, steps))
     return answer
+
+
+def _way_out(turn: Turn, wish: Wish) -> str:
+    """What to do about conflicts. Overwriting is named where it would be done: of none that it does not end, and through no grant."""
+    is_firm = wish.decided.settled.firm or wish.decided.unkept or turn.through is not None
+    return wish.firm_way_out if is_firm else wish.way_out
 
 
 def operation_of(session: Session, tree: Tree, turn: Turn, kind: OperationKind, scope: Scope, decided: Decided) -> Operation:
@@ -126,6 +140,22 @@ def operation_of(session: Session, tree: Tree, turn: Turn, kind: OperationKind, 
         plan=decided.settled.plan,
         key=turn.request.key,
         created_at_ns=time_ns(),
+    )
+
+
+def _refused(failed: Sequence[Outcome], stuck: Sequence[Outcome]) -> Conflict:
+    """The error of an operation that could not be done whole: what failed, what to do, and what could not be taken back."""
+    first = failed[0]
+    if (first.reason or "").startswith(CHANGED):
+        why, way_out = "somebody changed it meanwhile", "Try again when it is quiet"
+    else:
+        why, way_out = f"{first.reason}", "Mend that, then try again"
+    left = f", but {len(stuck)} path(s) could not be, first {str(stuck[0].path)!r}: {stuck[0].reason}" if stuck else ""
+    listed = [{"path": str(one.path), "reason": one.reason or CHANGED} for one in (*failed, *stuck)]
+    return Conflict(
+        f"{str(first.path)!r} cannot be restored: {why}; all goes or nothing, so what was done was taken back{left}, "
+        f"and no session was moved. {way_out}; `--on-conflict keep` leaves what cannot be restored, and takes the rest",
+        conflicts=listed,
     )
 
 

@@ -1,6 +1,7 @@
 """Recovery: operations that were cut off are finished or taken back, before the first reply.
 
-An operation that was `applying` is finished when every step that is left is still as planned; else the steps done are taken
+An operation that was `applying` is finished when every step that is left is still as planned, and, where it is to be done whole, each can
+be done; else the steps done are taken
 back where they still hold what we wrote, and whatever somebody changed meanwhile stays as they left it. One that was
 `applied` may have lost renames to a power cut: what is not as it was decided, and not changed by anybody, is done again.
 """
@@ -80,26 +81,53 @@ async def give_up(state: State, tree: Tree, operation: Operation) -> None:
         log.warning("operation %s could not be closed, and is taken back later: %s", operation.id, exc)
 
 
+async def take_back(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[Outcome]:
+    """Takes back an operation that is to be done whole, and of which a step could not be done. Durable on return.
+
+    What somebody changed stays as they left it. Returns the steps that could not be taken back.
+
+    Raises:
+        Busy: the tree's file system does not let us; it is taken back before the next request of the workspace.
+        StoreError: likewise.
+    """
+    tree.given_up.add(operation.id)
+    try:
+        return await _take_back(state, tree, operation, steps)
+    except (UnknownWorkspace, StageFailed, OSError) as exc:
+        if isinstance(exc, StoreError):
+            raise
+        raise Busy(
+            f"workspace {tree.workspace.root!r}: what was done cannot be taken back now: {exc}; it is before its next request"
+        ) from exc
+
+
 async def _finish_or_take_back(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
     standing = await state.bridge.work(_look, state, tree, operation, steps)
     is_given_up = operation.status is OperationStatus.ROLLING_BACK or operation.id in tree.given_up
     as_planned = all(one.found is not Found.CHANGED for one in standing) and not await members.went_on(state, operation)
+    outcome = OperationStatus.ROLLED_BACK
     if as_planned and not is_given_up:
         try:
             outcome = await _finish(state, tree, operation, standing)
         except StageFailed as exc:
             log.warning("operation %s cannot be finished, and is taken back: %s", operation.id, exc)
-            outcome = await _take_back(state, tree, operation, steps)
-    else:
-        outcome = await _take_back(state, tree, operation, steps)
+    if outcome is not OperationStatus.DONE:
+        outcome = OperationStatus.ROLLED_BACK
+        await _take_back(state, tree, operation, steps)
     state.recovered.append(Recovered(operation_id=operation.id, outcome=outcome.value))
     log.warning("operation %s was interrupted; now %s", operation.id, outcome.value)
 
 
 async def _finish(state: State, tree: Tree, operation: Operation, standing: Sequence[Standing]) -> OperationStatus:
-    """Does what is left, closes, syncs. The stages of steps that are done stay until then: they tell that the steps are."""
+    """Does what is left, closes, syncs. The stages of steps that are done stay until then: they tell that the steps are.
+
+    Returns DONE, or ROLLING_BACK where it is to be done whole and a step cannot be done: nothing is closed then.
+    """
     to_do = [_over_what_is_torn(one) for one in standing if one.found is Found.TO_DO and one.is_change]
-    applied = await state.bridge.work(_apply, state, tree, operation, to_do) if to_do else []
+    applied = await state.bridge.work(_apply, state, tree, operation, to_do, whole=operation.whole) if to_do else []
+    if operation.whole and (failed := next((outcome for outcome in applied if not outcome.done), None)) is not None:
+        log.warning("operation %s cannot be finished, and is taken back: a step failed: %s", operation.id, failed.reason)
+        return OperationStatus.ROLLING_BACK
     fresh = {outcome.path: outcome for outcome in applied}
     outcomes = [fresh.get(one.step.path) or _as_found(one) for one in standing]
     steps = [one.step for one in standing]
@@ -122,8 +150,11 @@ async def _finish(state: State, tree: Tree, operation: Operation, standing: Sequ
     return OperationStatus.DONE
 
 
-async def _take_back(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> OperationStatus:
-    """Takes the done steps back that still hold what we wrote. That it is to be so is durable before the stages, which told it, go."""
+async def _take_back(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[Outcome]:
+    """Takes the done steps back that still hold what we wrote; returns those that could not be.
+
+    That it is to be so is durable before the stages, which told it, go.
+    """
     try:
         await state.bridge.transact(lambda db: operations.finish(db, operation.id, OperationStatus.ROLLING_BACK))
     except StoreError:
@@ -137,14 +168,13 @@ async def _take_back(state: State, tree: Tree, operation: Operation, steps: Sequ
         for one in standing
         if one.is_change and one.now is not None and (one.is_torn or one.now.version == one.step.target)
     ]
-    if back:
-        outcomes = await state.bridge.work(_apply, state, tree, operation, back)
-        stuck = [outcome for outcome in outcomes if not outcome.done]
-        if stuck:
-            log.warning("operation %s is taken back but for %d paths, the first: %s", operation.id, len(stuck), stuck[0].reason)
+    outcomes = await state.bridge.work(_apply, state, tree, operation, back) if back else []
+    stuck = [outcome for outcome in outcomes if not outcome.done]
+    if stuck:
+        log.warning("operation %s is taken back but for %d paths, the first: %s", operation.id, len(stuck), stuck[0].reason)
     await roll_back(state, tree, operation)
     tree.given_up.discard(operation.id)
-    return OperationStatus.ROLLED_BACK
+    return stuck
 
 
 async def _as_it_can_be(state: State, tree: Tree, steps: Sequence[Step]) -> dict[RelPath, Version]:
@@ -240,10 +270,10 @@ def _seen(root: Root, step: Step) -> Look | None:
     return found if isinstance(found, Look) else None
 
 
-def _apply(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[Outcome]:
+def _apply(state: State, tree: Tree, operation: Operation, steps: Sequence[Step], *, whole: bool = False) -> list[Outcome]:
     with tree.root() as root:
         fresh = [replace(step, signature=now.signature if (now := _seen(root, step)) is not None else None) for step in steps]
-        return apply(root, operation.id, fresh, StoredContent(state, fresh, {}), lambda: False)
+        return apply(root, operation.id, fresh, StoredContent(state, fresh, {}), lambda: False, whole=whole)
 
 
 def _as_found(one: Standing) -> Outcome:

@@ -26,10 +26,12 @@ from rewindd.service.conversation import check_base
 from rewindd.service.doors.strangers import check_position
 from rewindd.service.locking import locked
 from rewindd.service.places import locate
-from rewindd.service.rewinding import deciding
+from rewindd.service.rewinding import deciding, families
 from rewindd.service.rewinding.deciding import decide
+from rewindd.service.rewinding.depending import dependents
 from rewindd.service.rewinding.families import names_of
 from rewindd.service.rewinding.operating import Wish, operate, operation_of
+from rewindd.service.rewinding.unkept import without_room
 from rewindd.service.save import tail_of
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
@@ -50,6 +52,7 @@ async def restore(state: State, request: Restore, session: Session, turn: Turn) 
         UnknownPath: nothing is known of a path, or not at that position, or it was not there then.
         BadRequest: no path is named; or no position, and nothing was deleted there last.
         Conflict: `overwrite` is False, and something else is there now; or it cannot be restored; nothing was touched.
+        StoreFull: what is there now could not be kept, and `lose_unsaved` was not said; nothing was touched.
         Busy: unless `overwrite` is asked for, another session is in the middle of editing it.
         HeadMoved: the session is not where the caller believes it, or the plan that the caller was shown is not so any more.
         UnknownCheckpoint, AmbiguousCheckpoint: see `positions`.
@@ -70,10 +73,13 @@ async def restore(state: State, request: Restore, session: Session, turn: Turn) 
             if point is not None
             else await _before_deletion(state, tree, tops)
         )
-        drafts = plan.restore(timeline, wanted, overwrite=request.overwrite is not False)
-        asks = None if request.overwrite else session.id
+        unkept = frozenset(without_room(tree))
+        asks, losing = None if request.overwrite else session.id, request.lose_unsaved
         calling = await names_of(state, timeline, turn.through)
-        decided = await decide(state, tree, timeline, drafts, OnConflict.FAIL, tops, calling, asks, turn.through)
+        drafts = plan.restore(timeline, wanted, session.id, calling, overwrite=request.overwrite is not False, unkept=unkept)
+        on_conflict = OnConflict.FAIL
+        decided = await decide(state, tree, timeline, drafts, on_conflict, tops, calling, asks, turn.through, lose_unsaved=losing)
+        decided = replace(decided, dependents=await dependents(state, tree, timeline, decided.settled.decisions, (session.id,)))
         target = point.checkpoint if point is not None else None
         operation = operation_of(session, tree, turn, OperationKind.RESTORE, Scope.WORKSPACE, decided)
         operation = replace(operation, paths=tuple(tops), checkpoint=target.id if target is not None else None)
@@ -81,6 +87,8 @@ async def restore(state: State, request: Restore, session: Session, turn: Turn) 
         if not (settled.decisions or settled.conflicts or request.dry_run) and request.plan in (None, settled.plan):
             nothing = msgspec.structs.replace(deciding.result(decided, operation, target, ()), operation_id=None)
             return await state.bridge.transact(lambda db: turn.keep(db, nothing))
+        taken_along = await families.taken_along(state, timeline, settled.decisions, (session.id,)) if not request.dry_run else ()
+        turn.need(taken_along)
         wish = Wish(
             operation=operation,
             decided=decided,
@@ -89,6 +97,8 @@ async def restore(state: State, request: Restore, session: Session, turn: Turn) 
             dry_run=request.dry_run,
             plan=request.plan,
             tail_label="before restore",
+            taken_along=taken_along,
+            firm_way_out="to overwrite would not help; restore without it, or make room for it",
             way_out="`rewindctl restore --yes` overwrites what is there now; what it held stays in the log",
         )
         return await operate(state, tree, session, turn, wish)

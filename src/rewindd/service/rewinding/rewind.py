@@ -1,6 +1,7 @@
 """Rewind, undo, redo: what the session's work, or the whole workspace, is taken back to."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -14,6 +15,7 @@ from rewindd.model.log import OnConflict, OperationKind, OperationStatus, Restor
 from rewindd.model.operation import Operation
 from rewindd.model.session import Barrier, Checkpoint, Head, Session
 from rewindd.plan import draft
+from rewindd.plan.draft import Draft
 from rewindd.protocol.requests import Redo, Rewind, Undo
 from rewindd.service.asking import positions
 from rewindd.service.asking.reading import PAGE_ROWS
@@ -24,10 +26,11 @@ from rewindd.service.conversation import check_base
 from rewindd.service.doors.strangers import check_position
 from rewindd.service.locking import locked
 from rewindd.service.places import locate
-from rewindd.service.rewinding import families, members
+from rewindd.service.rewinding import contradicting, families, members
 from rewindd.service.rewinding.deciding import Decided, decide, left_behind
 from rewindd.service.rewinding.depending import dependents
 from rewindd.service.rewinding.operating import Wish, no_files, operate, operation_of
+from rewindd.service.rewinding.sharing import applying
 from rewindd.service.save import tail_of
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
@@ -85,11 +88,14 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
         kin = await families.children_of(state, session, tail.timeline.owners)
         aim = _aim(request, session, tree, seq, barrier)
         aim = replace(aim, names=await families.names_of(state, tail.timeline, turn.through), children=kin if request.with_children else ())
-        decided = await _decide_files(state, tree, tail.timeline, aim, request, kin, turn) if Restore.FILES in parts else no_files()
+        whole, decided = barrier is not None and aim.on_conflict is not OnConflict.KEEP, no_files()
+        if Restore.FILES in parts:
+            decided = await _decide_files(state, tree, tail.timeline, aim, request, kin, turn, whole=whole)
         along = (session.id, *aim.children, *(move.session for move in moves))
         changes = decided.settled.decisions
         decided = replace(decided, git_heads=heads, dependents=await dependents(state, tree, tail.timeline, changes, along))
-        taken_along = families.taken_along(tail.timeline, aim.children, changes) if not request.dry_run else ()
+        but = (session.id, *(move.session for move in moves))
+        taken_along = await families.taken_along(state, tail.timeline, changes, but) if not request.dry_run else ()
         turn.need(taken_along)
         if barrier is not None:
             strangers = await members.not_of(state, barrier) if Restore.FILES in parts else ()
@@ -101,6 +107,7 @@ async def rewind(state: State, request: Rewind, session: Session, turn: Turn) ->
             checkpoint=target.id if target is not None else None,
             to_head=stand[0] if Restore.CONVERSATION in parts else session.head,
             to_stats=stand[1] if Restore.STATS in parts else session.stats,
+            whole=whole,
         )
         wish = Wish(
             operation=operation,
@@ -121,7 +128,7 @@ async def undo(state: State, request: Undo, session: Session, turn: Turn) -> byt
 
     Raises:
         NothingToUndo: there is none.
-        Conflict, HeadMoved: as `rewind`.
+        Conflict, StoreFull, HeadMoved: as `rewind`.
     """
     await check_base(state, session, request.base)
     found = await state.bridge.transact(lambda db: operations.of_session(db, session.id))
@@ -139,7 +146,7 @@ async def redo(state: State, request: Redo, session: Session, turn: Turn) -> byt
 
     Raises:
         NothingToUndo: there is no undo to take back.
-        Conflict, HeadMoved: as `rewind`.
+        Conflict, StoreFull, HeadMoved: as `rewind`.
     """
     await check_base(state, session, request.base)
     found = await state.bridge.transact(lambda db: operations.of_session(db, session.id))
@@ -169,14 +176,33 @@ async def _take_back(
         tail = await tail_of(state, tree, session, chosen.at - 1)
         moves = [members.back(await state.session(one), was[one]) for one in others]
         decided = no_files()
+        on_conflict = choice(OnConflict, request.on_conflict, "on_conflict")
+        whole = bool(chosen.whole or others) and on_conflict is not OnConflict.KEEP
         if chosen.paths != ():
             about = () if only_touched else chosen.paths
             calling = await families.names_of(state, tail.timeline, turn.through)
-            drafts = draft.undo(tail.timeline, session.id, chosen.at, about, f"as before the {chosen.kind.value}", others, calling)
-            on_conflict = choice(OnConflict, request.on_conflict, "on_conflict")
-            decided = await decide(state, tree, tail.timeline, drafts, on_conflict, about, calling, session.id, turn.through)
+            why = f"as before the {chosen.kind.value}"
+            make = partial(draft.undo, tail.timeline, session.id, chosen.at, about, why, others, calling)
+            drafts = await _drafted(state, tree, tail.timeline, make)
+            losing, asks = request.lose_unsaved, session.id
+            decided = await decide(
+                state,
+                tree,
+                tail.timeline,
+                drafts,
+                on_conflict,
+                about,
+                calling,
+                asks,
+                turn.through,
+                lose_unsaved=losing,
+                whole=whole,
+            )
         on_it = await dependents(state, tree, tail.timeline, decided.settled.decisions, (session.id, *others))
         decided = replace(decided, moved=await members.told(state, moves), dependents=on_it)
+        changes, but = decided.settled.decisions, (session.id, *others)
+        taken_along = await families.taken_along(state, tail.timeline, changes, but) if not request.dry_run else ()
+        turn.need(taken_along)
         move = members.back(session, own)
         operation = replace(
             operation_of(session, tree, turn, kind, chosen.scope, decided),
@@ -185,6 +211,7 @@ async def _take_back(
             undoes=chosen.id,
             to_head=move.to_head,
             to_stats=move.to_stats,
+            whole=whole,
         )
         wish = Wish(
             operation=operation,
@@ -195,16 +222,30 @@ async def _take_back(
             plan=None,
             tail_label=f"before {kind.value}",
             moves=moves,
+            taken_along=taken_along,
         )
         return await operate(state, tree, session, turn, wish)
 
 
 async def _decide_files(
-    state: State, tree: Tree, timeline: Timeline, aim: draft.Aim, request: Rewind, kin: tuple[SessionId, ...], turn: Turn
+    state: State, tree: Tree, timeline: Timeline, aim: draft.Aim, request: Rewind, kin: tuple[SessionId, ...], turn: Turn, *, whole: bool
 ) -> Decided:
-    drafts = draft.rewind(timeline, aim) if len(timeline.paths) <= PAGE_ROWS else await state.bridge.work(draft.rewind, timeline, aim)
+    drafts = await _drafted(state, tree, timeline, partial(draft.rewind, timeline, aim))
+    drafts = await contradicting.named(state, timeline, drafts, aim.session, aim.names)
     losing, asks = request.lose_unsaved, aim.session
-    decided = await decide(state, tree, timeline, drafts, aim.on_conflict, aim.paths, aim.names, asks, turn.through, lose_unsaved=losing)
+    decided = await decide(
+        state,
+        tree,
+        timeline,
+        drafts,
+        aim.on_conflict,
+        aim.paths,
+        aim.names,
+        asks,
+        turn.through,
+        lose_unsaved=losing,
+        whole=whole,
+    )
     if aim.scope is Scope.WORKSPACE:
         return decided
     chosen, decisions = draft.concerned(timeline.paths, aim.paths), decided.settled.decisions
@@ -213,6 +254,14 @@ async def _decide_files(
     with_children = _command(structs.replace(request, with_children=True))
     children = families.left_to_children(timeline, aim, kin, decisions, chosen, with_children)
     return replace(decided, left=left, children=children)
+
+
+async def _drafted(state: State, tree: Tree, timeline: Timeline, make: Callable[[], list[Draft]]) -> list[Draft]:
+    """Returns the drafts; those of many paths are made in a worker, while who looks at other paths goes on."""
+    if len(timeline.paths) <= PAGE_ROWS:
+        return make()
+    async with applying(tree, timeline.paths):
+        return await state.bridge.work(make)
 
 
 def _to_undo(done: list[Operation], named: str | None) -> Operation | None:

@@ -35,8 +35,11 @@ def lost(drafts: Sequence[Draft], looks: Looks) -> list[Draft]:
 
 
 def _overwrites(draft: Draft) -> bool:
-    """True for a draft that may change what is on disk, and not only which rows are live."""
-    return not isinstance(draft.way, Keep | Clash) and draft.way != Exact(draft.current)
+    """True for a draft that may change what is on disk, and not only which rows are live.
+
+    One that changes neither the version nor any row is about the disk alone: it is to be what the log says.
+    """
+    return not isinstance(draft.way, Keep | Clash) and (draft.way != Exact(draft.current) or draft.live == draft.wanted)
 
 
 def without_room(tree: Tree) -> list[RelPath]:

@@ -28,8 +28,8 @@ class Looked:
 
 @dataclass(slots=True)
 class Quota:
-    """What is over its quota now: the store, and workspaces by their ids; who was told; and what was looked through at idle."""
+    """What is over its quota now: the store, and workspaces by their ids; of which of them who was told; what was looked through."""
 
     looked: dict[WorkspaceId, Looked] = field(default_factory=dict)
     over: dict[str, OverQuota] = field(default_factory=dict)
-    told: Told = field(default_factory=Told)
+    told: dict[str, Told] = field(default_factory=dict)
