@@ -11,7 +11,7 @@ from types import TracebackType
 import anyio.to_thread
 
 import rewindd
-from benchmark import demands, subject
+from benchmark import demands, shadow_git, subject
 from benchmark.comparison import Key, Samples
 from benchmark.ground import Ground, Wrong, rest
 from benchmark.shadow_git import ShadowGit, disk_bytes
@@ -123,6 +123,17 @@ class Round:
         ground.check_alike(paths, before)
         last = Key(ground.files, demands.REWIND)
         self._samples.ours[self._key(demands.REWIND_CHECKOUT)].append(self._samples.ours[last][-1])
+        await self._git_status(turn)
+
+    async def _git_status(self, turn: int) -> None:
+        """Measures `git status` in both copies, changed alike: that of the tree which a daemon watches, and the other one."""
+
+        async def beside_us() -> str:
+            return await anyio.to_thread.run_sync(shadow_git.status, self._ground.ours)
+
+        said, alone = await self._both(turn, demands.GIT_STATUS, beside_us, lambda: shadow_git.status(self._ground.theirs))
+        if not said or said != alone:
+            raise Wrong("`git status` says something else in the tree that is watched")
 
     async def _unwatched_turn(self, session: rewindd.Session, git: ShadowGit, turn: int) -> None:
         await self._changed(demands.UNWATCHED_CHANGED, session, git, turn, quiet=False)

@@ -14,6 +14,7 @@ REWIND_CHECKOUT = "rewind of 10 files; read-tree, checkout-index -a -f"
 UNWATCHED_CHANGED = "REWINDD_WATCH=0: save of 10 changed files, at once"
 UNWATCHED_QUIET = "REWINDD_WATCH=0: save of 10 changed files, after quiet"
 UNWATCHED_NOTHING = "REWINDD_WATCH=0: save of nothing"
+GIT_STATUS = "git status in the user's repository, beside a daemon that watches it"
 DISK = "disk after the first capture"
 MEMORY = "resident memory after the first capture"
 PEAK = "resident memory, at most during it"
@@ -34,6 +35,7 @@ SUBJECTS = (
     Subject(name=REWIND_CHECKOUT, unit="ms"),
     *(Subject(name=name, unit="ms", demands={0: Demand("faster", 2)}) for name in (UNWATCHED_CHANGED, UNWATCHED_QUIET)),
     Subject(name=UNWATCHED_NOTHING, unit="ms"),
+    Subject(name=GIT_STATUS, unit="ms", demands={0: Demand("within", 1.1)}, other_name="the same without"),
     Subject(name=DISK, unit="MB", demands={0: Demand("faster", 2)}),
     Subject(name=MEMORY, unit="MB", demands={100_000: Demand("below", 250)}),
     Subject(name=PEAK, unit="MB"),

@@ -65,6 +65,20 @@ class ShadowGit:
         return os.fsdecode(done.stdout)
 
 
+def status(repository: Path) -> str:
+    """Returns what `git status` says in the user's own repository. What it finds out of its index it keeps there, as always."""
+    done = subprocess.run(
+        ["git", "status", "--porcelain"],
+        cwd=repository,
+        env=clean_environment(),
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        timeout=PATIENCE_S,
+    )
+    return os.fsdecode(done.stdout)
+
+
 def disk_bytes(directory: Path) -> int:
     """Returns what a directory and all below it take on disk, in blocks, as du(1) counts."""
     found = 0
