@@ -1,4 +1,4 @@
-"""Measures rewindd on this machine, each figure beside its bare floor. Run by `scripts/bench`; `capture` is a part of its own.
+"""Measures rewindd on this machine, each figure beside its bare floor. Run by `scripts/bench`; `capture` and `years` are of their own.
 
 Exits 0 when it could measure, whatever the figures say; 1 when it could not.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 
 import rewindd
-from benchmark import capture, floors, measures, place, report, surroundings, trace
+from benchmark import capture, floors, measures, place, report, surroundings, trace, years
 from benchmark.report import Figure
 from benchmark.subject import Subject, running
 
@@ -63,9 +63,12 @@ def main() -> int:
     """Measures and tells; returns the exit status."""
     if sys.argv[1:2] == ["capture"]:
         return capture.main(sys.argv[2:])
+    if sys.argv[1:2] == ["years"]:
+        return years.main(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measures rewindd, each figure beside its bare floor. `scripts/bench capture --help`: capture, beside shadow git.",
+        description="Measures rewindd, each figure beside its bare floor. `scripts/bench capture --help`: capture, beside shadow git; "
+        "`scripts/bench years --help`: a store of years, beside an empty one.",
     )
     parser.add_argument("--dir", type=Path, help="where to work; not in memory (a usual temporary directory)")
     parser.add_argument("--large", action="store_true", help="also a file of 1 GB; takes some 20 s and 2 GB of disk")

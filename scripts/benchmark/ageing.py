@@ -8,7 +8,7 @@ from rewindd.model.ids import CheckpointId, SessionId
 from rewindd.model.log import Row, Source
 from rewindd.model.versions import Version
 from rewindd.paths import RelPath
-from rewindd.store import checkpoints, edits, sessions, workspaces
+from rewindd.store import checkpoints, edits, sessions, stakes, workspaces
 from rewindd.store.database import Connection, open_database
 
 #: Rows between one checkpoint and the next.
@@ -54,6 +54,7 @@ def _append(db: Connection, session: SessionId, rows: int) -> int:
         checkpoints.add(db, known.workspace, last)
         made += 1
     sessions.stand(db, session, replace(known.head, checkpoint=last.id), known.stats)
+    stakes.acknowledge(db, known.workspace, {session: last.seq})  # as the daemon does now and then for who has nothing to be told
     return made
 
 
