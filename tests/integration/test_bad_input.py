@@ -193,9 +193,11 @@ async def test_wrong_words(desk: Desk) -> None:
         ):
             with pytest.raises(errors.BadRequest, match=known):
                 await session.rewind("x", **wrong)  # type: ignore[arg-type]  # each value is the text that it should be
-        for word, value in (("capture", "everything"), ("attribution", "shared")):
+        with pytest.raises(errors.BadRequest, match="user_prompt, assistant_response, tool_call, clear"):
+            await session.record([{"kind": "hearsay", "text": "x"}])
+        for word, value, known in (("capture", "everything", "snapshots, workspace"), ("attribution", "shared", "declared, sole")):
             given: dict[str, str] = {word: value}
-            with pytest.raises(errors.BadRequest):
+            with pytest.raises(errors.BadRequest, match=known):
                 async with desk.client.session(desk.root, **given):  # type: ignore[arg-type]  # likewise
                     pass
 

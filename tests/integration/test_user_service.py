@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from rewindd import __version__
 from support.user_manager import PATIENCE_S, RUNTIME, UserManager, user_manager, why_not
 
 ROOT = Path(__file__).parents[2]
 REASON = why_not()
+#: The version that is upgraded to, and what of the project installing takes.
+ANOTHER = "999.0.0"
+_SHIPPED = {"LICENSE", "README.md", "docs", "pyproject.toml", "scripts", "src", "systemd"}
 
 
 class Place(UserManager):
@@ -60,12 +64,16 @@ class Place(UserManager):
         """All paths below the home directory."""
         return {str(path.relative_to(self.home)) for path in self.home.rglob("*")}
 
+    def installed(self) -> set[str]:
+        """Those that are neither the daemon's data nor in an environment."""
+        return {path for path in self.everything() if "/env-" not in path and not path.startswith(".local/share/rewindd/")}
+
 
 @pytest.fixture
 def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with user_manager(tmp_path_factory.mktemp("service"), Place) as found:
         found.log_in()
-        found.install()
+        found.install("--strict")
         yield found
 
 
@@ -234,21 +242,61 @@ def logout_and_login(place: Place) -> None:
     place.pid()
 
 
+def another_version(place: Place) -> Path:
+    """This program as another version, whose socket's unit is another too."""
+    tree = place.home.parent / "another"
+    shutil.copytree(ROOT, tree, ignore=lambda at, names: set(names) - _SHIPPED if Path(at) == ROOT else {"__pycache__"} & set(names))
+    for file, word, new in (
+        ("pyproject.toml", f'version = "{__version__}"', f'version = "{ANOTHER}"'),
+        ("src/rewindd/__init__.py", f'__version__ = "{__version__}"', f'__version__ = "{ANOTHER}"'),
+        ("systemd/rewindd.socket", "Backlog=256", "Backlog=257"),
+    ):
+        text = (tree / file).read_text()
+        assert text.count(word) == 1
+        (tree / file).write_text(text.replace(word, new))
+    return tree
+
+
 def an_upgrade_in_place(place: Place) -> None:
-    """Installed again while it runs: another environment, another process, the same session; nothing else is different."""
-    tree = place.home.parent / "upgraded"
+    """Another version over the one that runs, while sessions ask: nothing they ask fails, and a command that runs ends as it would have.
+
+    Only the environment and the process are others. What was hardened stays so, unless that is taken back.
+    """
+    tree, go = place.home.parent / "upgraded", place.home.parent / "go"
     tree.mkdir()
     place.run("rewindctl", "-C", str(tree), "session", "open", "--id", "open")
+    place.drop_in("strict.conf", (ROOT / "systemd/strict.conf").read_text())
     before, old = place.pid(), (place.home / ".local/lib/rewindd/current").readlink()
-    paths = {path for path in place.everything() if "/env-" not in path}
-    said = place.install()
+    paths = place.installed()
+    ctl = f"rewindctl -C {tree} --session open"
+    running = place.start("sh", "-c", f"exec {ctl} run -- sh -c 'touch begun; until [ -e {go} ]; do sleep 0.1; done; exit 7'")
+    asking = [place.start("sh", "-ec", f"until [ -e {go} ]; do {ctl} --quiet save -m {n} >>{go}.{n}; sleep 0.1; done") for n in range(2)]
+    while not (tree / "begun").exists():
+        assert running.poll() is None
+        select.select([], [], [], 0.02)
+    install = str(another_version(place) / "scripts/install")
+    strict = place.home / ".config/systemd/user/rewindd.service.d/strict.conf"
+    assert f"the service stays hardened further, by {strict}" in place.run(install, "--dry-run")
+    said = place.run(install, "--no-strict")
+    assert f"kept {place.home}/.config/systemd/user/rewindd.service, which is the same" in said
+    assert f"removed {strict}" in said
+    assert str(strict) not in (place.home / ".local/lib/rewindd/written").read_text()
+    assert place.installed() == paths - {str(strict.relative_to(place.home))}
     new = (place.home / ".local/lib/rewindd/current").readlink()
     assert new != old
-    assert not (place.home / ".local/lib/rewindd" / old).exists()
-    assert f"kept {place.home}/.config/systemd/user/rewindd.service, which is the same" in said
-    assert {path for path in place.everything() if "/env-" not in path} == paths
     assert place.pid() != before
     assert str(new) in place.run("cat", f"/proc/{place.pid()}/cmdline")
+    assert json.loads(place.output("rewindctl", "status", "--json"))["version"] == ANOTHER
+    # The command's own environment is still there, and so it ends as it would have.
+    assert f"kept {place.home}/.local/lib/rewindd/{old}: a program of it runs" in said
+    go.touch()
+    for number, each in enumerate(asking):
+        _, err = each.communicate(timeout=60)
+        assert each.returncode == 0, err
+        assert Path(f"{go}.{number}").read_text()
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 7, err
+    assert f"would have removed {place.home}/.local/lib/rewindd/{old}" in place.run(install, "--dry-run")
     assert "open" in place.run("rewindctl", "-C", str(tree), "session", "list")
 
 

@@ -64,3 +64,16 @@ def test_a_dry_run_without_a_manager(tmp_path: Path) -> None:
     assert f"would write {tmp_path}/.local/share/man/man1/rewindd.1" in done.stdout
     assert "no systemd of this user's can be asked" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hardened_service_is_told(tmp_path: Path) -> None:
+    """Where an earlier installation hardened the service, one that does not ask for it says that it stays so, and how to take it back."""
+    strict = tmp_path / ".config/systemd/user/rewindd.service.d/strict.conf"
+    assert "stays hardened" not in run("install", tmp_path, "--dry-run").stdout
+    assert str(strict) not in run("install", tmp_path, "--dry-run", "--no-strict").stdout
+    strict.parent.mkdir(parents=True)
+    strict.write_text("[Service]\n")
+    said = run("install", tmp_path, "--dry-run").stdout
+    assert f"the service stays hardened further, by {strict}; `scripts/install --no-strict` takes that back" in said
+    assert f"would remove {strict}" in run("install", tmp_path, "--dry-run", "--no-strict").stdout
+    assert strict.read_text() == "[Service]\n"

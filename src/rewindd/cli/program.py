@@ -69,7 +69,7 @@ def _failed(run: Invocation, code: str, message: str, fields: dict[str, object])
     if code in ("unknown-op", "unsupported-version"):
         from rewindd.cli import versions
 
-        run.screen.warn(f"  {visible_lines(versions.after(run, code))}")
+        run.screen.warn(f"  {visible_lines(versions.after(run, code, fields))}")
     return status_of(code)
 
 

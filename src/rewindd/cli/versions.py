@@ -1,8 +1,11 @@
 """What to say when the daemon is another version than this program: after an upgrade the old one may still run."""
 
+from collections.abc import Mapping
+
 from rewindd import __version__
 from rewindd.cli.invocation import Invocation
 from rewindd.errors import RewinddError
+from rewindd.protocol.wire import PROTOCOL_VERSION
 
 #: Who reads an error waits no longer for what else is to say about it.
 _TIMEOUT_S = 2.0
@@ -18,13 +21,22 @@ def differing(version: str) -> str | None:
     return f"the daemon is rewindd {version}, older than this rewindctl, {__version__}: {_RESTART}"
 
 
-def after(run: Invocation, code: str) -> str:
+def is_older(supported: str) -> bool:
+    """Returns whether a daemon that speaks this version of the protocol, by its `unsupported-version`, is older than this program."""
+    return supported.isdecimal() and int(supported) < PROTOCOL_VERSION
+
+
+def other_protocol(supported: str) -> str:
+    """Returns what to say of a daemon that speaks another version of the protocol, by its `unsupported-version`."""
+    if is_older(supported):
+        return f"the daemon is older than this rewindctl, {__version__}: {_RESTART}"
+    return f"the daemon is newer than this rewindctl, {__version__}: use the one that was installed with it"
+
+
+def after(run: Invocation, code: str, fields: Mapping[str, object]) -> str:
     """Returns what to say after `unsupported-version` or `unknown-op`, by which two versions show that they differ."""
     if code == "unsupported-version":
-        return (
-            f"the daemon and this rewindctl, {__version__}, speak different protocols; where the daemon is the older: "
-            "`systemctl --user restart rewindd`, or end its process and ask again"
-        )
+        return other_protocol(str(fields.get("supported")))
     return differing(_asked(run)) or f"the daemon that runs is older than this rewindctl: {_RESTART}"
 
 

@@ -97,7 +97,9 @@ def _checked(setting: Setting, given: object, path: str, text: str) -> object:
     try:
         value: object = msgspec.convert(given, setting.kind)
     except msgspec.ValidationError as exc:
-        raise _refused(path, text, setting.name, f"{setting.name}: {str(exc)[:1].lower()}{str(exc)[1:]}") from exc
+        why = f"{str(exc)[:1].lower()}{str(exc)[1:]}"
+        known = f"; it is one of {', '.join(setting.words)}" if setting.words else ""
+        raise _refused(path, text, setting.name, f"{setting.name}: {why}{known}") from exc
     if setting.is_path:
         for one in value if isinstance(value, list) else [value]:
             if not (isinstance(one, str) and one.startswith(("/", "~/"))):

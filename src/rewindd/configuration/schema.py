@@ -191,6 +191,11 @@ class Setting:
         return self.unit in ("a path", "paths")
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """Returns the words that its value is one of; empty where it is no word of a closed set."""
+        return tuple(word for hint in get_args(get_args(self.kind)[0]) if get_origin(hint) is Literal for word in get_args(hint))
+
+    @property
     def reloads(self) -> bool:
         """True where SIGHUP is enough."""
         return self.name not in NEEDS_RESTART

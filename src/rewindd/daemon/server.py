@@ -257,8 +257,10 @@ class Server:
     def _envelope(self, flight: _Flight, body: bytes) -> wire.Envelope:
         try:
             return wire.decode_envelope(body)
-        except errors.RewinddError:
+        except errors.RewinddError as error:
             flight.id = wire.decode_id(body)
+            if isinstance(error, errors.UnknownOp):
+                flight.op = ascii(error.fields["op"])  # a caller's text, cut off by the error: quoted it is none of ours
             raise
 
     async def _carry_out(self, flight: _Flight, body: bytes, service: Service) -> None:

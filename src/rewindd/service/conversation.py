@@ -13,6 +13,7 @@ from rewindd.protocol.requests import Base, EventBody, Record, StatsDelta
 from rewindd.service.asking import render
 from rewindd.service.state import State
 from rewindd.service.turn import Turn
+from rewindd.service.words import choice
 from rewindd.store import checkpoints, events, sessions
 from rewindd.store.database import Connection
 
@@ -116,10 +117,7 @@ def _is_same_place(db: Connection, session: Session, base: Base) -> bool:
 
 
 def _event(body: EventBody) -> Event:
-    try:
-        kind = EventKind(body.kind)
-    except ValueError as exc:
-        raise BadRequest(f"no event kind {body.kind[:80]!r}; it is user_prompt, assistant_response or tool_call", field="kind") from exc
+    kind = choice(EventKind, body.kind, "kind")
     if kind is EventKind.TOOL_CALL:
         return Event(kind=kind, tool_call=ToolCallRecord(body.tool_name, body.arguments, body.result, body.success))
     return Event(kind=kind, text=body.text)

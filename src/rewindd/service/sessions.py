@@ -24,6 +24,7 @@ from rewindd.service.notices.inheriting import inherit
 from rewindd.service.places import refuse_whole_home
 from rewindd.service.state import State, Tree
 from rewindd.service.turn import Turn
+from rewindd.service.words import choice
 from rewindd.service.workspaces import find_or_add, holding
 from rewindd.store import claims as claim_rows
 from rewindd.store import sessions as rows
@@ -224,10 +225,7 @@ async def _origin(state: State, workspace: Workspace, request: OpenSession) -> C
 
 
 def _choices(request: OpenSession) -> tuple[Capture | None, Attribution | None]:
-    try:
-        return (
-            None if request.capture is None else Capture(request.capture),
-            None if request.attribution is None else Attribution(request.attribution),
-        )
-    except ValueError as exc:
-        raise BadRequest(f"{exc}; capture is snapshots or workspace, attribution is declared or sole") from exc
+    return (
+        None if request.capture is None else choice(Capture, request.capture, "capture"),
+        None if request.attribution is None else choice(Attribution, request.attribution, "attribution"),
+    )

@@ -121,6 +121,45 @@ def test_the_daemon_is_started_once_and_restarted(place: Place) -> None:
     assert place.json("status")["pid"] == again["pid"]
 
 
+def another_protocol(place: Place, version: int) -> "subprocess.Popen[bytes]":
+    """A daemon that speaks another version of the protocol, and listens."""
+    speaks = f"from rewindd.protocol import wire; wire.PROTOCOL_VERSION = {version}; from rewindd.daemon.main import main; main()"
+    found = subprocess.Popen([sys.executable, "-c", speaks], env=place.env, stderr=subprocess.PIPE)
+    assert found.stderr is not None
+    while b"ready on" not in (line := found.stderr.readline()):
+        assert line, "it ended"
+    return found
+
+
+def test_an_older_daemon_makes_room(place: Place) -> None:
+    """One of an older protocol is named as such by every command and by doctor; `daemon restart` has it drain and end; sessions stay."""
+    place.run("session", "open", "--id", "open")
+    place.run("daemon", "stop")
+    with another_protocol(place, 0) as old:
+        try:
+            said = msgspec.convert(place.json("status", status=2)["error"], dict[str, object])
+            assert (said["code"], said["supported"]) == ("unsupported-version", "0")
+            told = msgspec.convert(place.json("doctor", status=1)["findings"], list[dict[str, object]])
+            assert ("daemon", "rewindctl daemon restart") in [(one["check"], one["remedy"]) for one in told]
+            assert place.json("daemon", "restart")["stopped"] is True
+            assert old.wait(20) == 0
+        finally:
+            old.kill()
+    assert [one["id"] for one in place.objects("sessions", "session", "list")] == ["open"]
+
+
+def test_a_newer_daemon_goes_on(place: Place) -> None:
+    """One of a later protocol is not ended by a program that is older than it, which says so."""
+    with another_protocol(place, 2) as new:
+        try:
+            for command in ("stop", "restart"):
+                said = msgspec.convert(place.json("daemon", command, status=2)["error"], dict[str, object])
+                assert (said["code"], said["supported"]) == ("unsupported-version", "2")
+            assert new.poll() is None
+        finally:
+            new.kill()
+
+
 def test_recording_counts(place: Place) -> None:
     """Events from stdin are in the next checkpoint."""
     place.run("session", "open", "--id", "s")

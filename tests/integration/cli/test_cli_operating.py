@@ -121,6 +121,23 @@ def test_config_without_a_daemon(place: Place) -> None:
     drop_in.unlink()
 
 
+@pytest.mark.parametrize("kind", ["device", "fifo", "directory"])
+def test_a_configuration_that_is_no_file(place: Place, kind: str) -> None:
+    """A drop-in that has no end, or no beginning, is named and refused at once, with 78, and so it is where it is what is to be checked."""
+    drop_in = place.config.parent / "config.d" / "10-odd.toml"
+    drop_in.parent.mkdir()
+    if kind == "device":
+        drop_in.symlink_to("/dev/zero")
+    elif kind == "fifo":
+        os.mkfifo(drop_in)
+    else:
+        drop_in.mkdir()
+    for which in ((), (str(drop_in),)):
+        error = msgspec.convert(place.json("config", "check", *which, status=78)["error"], dict[str, object])
+        assert (error["code"], error["path"]) == ("bad-config", str(drop_in))
+        assert "it is no regular file" in str(error["message"])
+
+
 def test_logs_of_the_file(place: Place) -> None:
     """The log of a daemon that a command started is the file beside its socket: its last lines, and with -f what comes."""
     place.run("logs", status=1)

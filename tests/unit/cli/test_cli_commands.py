@@ -318,6 +318,12 @@ def test_one_bad_line_records_nothing(daemon: FakeDaemon, run: Rewindctl, monkey
     assert not any(isinstance(request, requests.Record) for request in daemon.asked)
 
 
+def test_a_wrong_kind_names_those_there_are(daemon: FakeDaemon, run: Rewindctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who misspells the kind of an event is told all there are."""
+    stdin(monkeypatch, b'{"kind":"prompt","text":"x"}\n')
+    assert "kind='prompt'; it is one of user_prompt, assistant_response, tool_call, clear" in run("record").err
+
+
 def test_many_events_go_in_several_requests(daemon: FakeDaemon, run: Rewindctl, monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not fit into one request is sent in parts, in order."""
     monkeypatch.setattr("rewindd.cli.commands.record.BATCH_BYTES", 1000)

@@ -72,10 +72,13 @@ def test_an_operation_that_an_old_daemon_lacks(daemon: FakeDaemon, run: Rewindct
         assert "rewindctl daemon restart" in said.err
 
 
-def test_another_protocol(daemon: FakeDaemon, run: Rewindctl) -> None:
-    """Where not even `stop` is understood, the words name what works all the same."""
-    daemon.tell(requests.ListPending, UnsupportedVersion("protocol version 1; this daemon, rewindd 2.0, speaks 2", supported="2"))
+@pytest.mark.parametrize(("supported", "words"), [("0", "older than this rewindctl"), ("2", "newer than this"), ("1.5", "newer than this")])
+def test_another_protocol(daemon: FakeDaemon, run: Rewindctl, supported: str, words: str) -> None:
+    """The words say which of the two is the older, and what helps: a restart for the daemon only."""
+    refusal = UnsupportedVersion(f"protocol version 1; this daemon, rewindd 2.0, speaks {supported}", supported=supported)
+    daemon.tell(requests.ListPending, refusal)
     said = run("pending", "--session", "s")
     assert said.status == 2
     assert "rewindd 2.0" in said.err
-    assert "systemctl --user restart rewindd" in said.err
+    assert words in said.err
+    assert ("rewindctl daemon restart" in said.err) == (supported == "0")

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 import zmq
 import zmq.asyncio
@@ -98,6 +99,28 @@ def test_the_drain_is_bounded(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         run(tmp_path, scene, drain_s=0.05)
     assert service[0].cancelled
     assert "1 requests were still in hand" in caplog.text
+
+
+def test_an_unknown_operation_is_named_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its line has the name that the caller gave: quoted, escaped so that it stays one line, and cut off."""
+
+    async def scene(server: Server, client: zmq.asyncio.Socket, path: str) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, FakeService())
+            for op in ("later.thing", "ping code=- \nrequest op=\U0001f600" + "x" * 200):
+                await client.send(msgspec.msgpack.encode({"v": wire.PROTOCOL_VERSION, "id": 1, "op": op}))
+                head = wire.decode_reply_head(await client.recv())
+                assert head.error is not None
+                assert head.error["code"] == "unknown-op"
+            server.stop()
+
+    with caplog.at_level(logging.INFO, "rewindd"):
+        run(tmp_path, scene)
+    first, second = (line for line in caplog.text.splitlines() if "request op=" in line)
+    assert "request op='later.thing' session=- id=1" in first
+    assert r"request op='ping code=- \nrequest op=\U0001f600xxx" in second
+    assert "x" * 100 not in second
+    assert "outcome=error code=unknown-op" in second
 
 
 def test_stop_before_serve(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 import os
 import select
+import signal
 import socket
 import time
+from contextlib import suppress
 
 import click
 
@@ -11,7 +13,7 @@ from rewindd import places
 from rewindd.cli.invocation import Invocation
 from rewindd.cli.options import Group
 from rewindd.cli.render.json import line
-from rewindd.errors import Timeout, Unavailable
+from rewindd.errors import Timeout, Unavailable, UnsupportedVersion
 from rewindd.protocol.replies import Pong, Stopping
 from rewindd.protocol.requests import Ping, Stop
 
@@ -82,8 +84,12 @@ def _stopped(run: Invocation) -> int | None:
 
     Raises:
         Timeout: it has not ended in `STOP_S`.
+        UnsupportedVersion: it speaks a later protocol; an older one is ended by a signal.
     """
-    pid = _pid(run)
+    try:
+        pid = _pid(run)
+    except UnsupportedVersion as exc:
+        return _ended_by_signal(run, exc)
     if pid is None:
         return None
     # Held before it is told, so that the number cannot be another process's by the time we wait for it.
@@ -97,8 +103,41 @@ def _stopped(run: Invocation) -> int | None:
     until_s = time.monotonic() + STOP_S
     ended = _ended(handle, STOP_S) if handle is not None else _silent(run, until_s)
     if not ended:
-        raise Timeout(f"the daemon, process {pid}, was told to stop and has not ended in {STOP_S:g} s; look at its log")
+        raise _endless(pid)
     return pid
+
+
+def _ended_by_signal(run: Invocation, refusal: UnsupportedVersion) -> int:
+    """Ends an older daemon, which does not understand `stop` of this protocol, as systemd does: by SIGTERM, at which it drains too.
+
+    Raises:
+        UnsupportedVersion: `refusal`, where it is the newer one, or who holds the socket's lock cannot be seen.
+        Timeout: it has not ended in `STOP_S`.
+    """
+    from rewindd.cli import versions
+    from rewindd.cli.doctor import kernel
+
+    lock = f"{_socket(run)}.lock"
+    pid = kernel.lock(lock).holder
+    handle = _handle(pid) if pid and versions.is_older(str(refusal.fields.get("supported"))) else None
+    if pid is None or handle is None:
+        raise refusal
+    run.hang_up()
+    is_still_it = kernel.lock(lock).holder == pid  # with the handle open the number cannot become another process's
+    if is_still_it:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGTERM)
+    if not _ended(handle, STOP_S if is_still_it else 0) and is_still_it:
+        raise _endless(pid)
+    return pid
+
+
+def _endless(pid: int) -> Timeout:
+    return Timeout(f"the daemon, process {pid}, was told to stop and has not ended in {STOP_S:g} s; look at its log")
+
+
+def _socket(run: Invocation) -> str:
+    return os.path.abspath(run.socket or places.socket_path(run.env, os.getuid()))
 
 
 def _handle(pid: int) -> int | None:
@@ -118,7 +157,7 @@ def _ended(handle: int, timeout_s: float) -> bool:
 
 def _silent(run: Invocation, until_s: float) -> bool:
     """Waits until nothing listens on the socket."""
-    path = run.socket or places.socket_path(run.env, os.getuid())
+    path = _socket(run)
     while _listens(path):
         if time.monotonic() > until_s:
             return False

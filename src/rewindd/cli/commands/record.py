@@ -72,7 +72,7 @@ def parse(number: int, content: bytes) -> EventBody:
     try:
         found = msgspec.json.decode(content, type=_Line)
         event = EventBody(
-            kind=EventKind(found.kind).value,
+            kind=found.kind,
             text=found.text or "",
             tool_name=found.tool_name or "",
             arguments=_text(found.arguments),
@@ -122,6 +122,9 @@ def _text(value: msgspec.Raw) -> str:
 
 def _wrong(found: _Line) -> str | None:
     """Returns what the line lacks, None when it is an event."""
+    known = [kind.value for kind in EventKind]
+    if found.kind not in known:
+        return f"kind={found.kind[:80]!r}; it is one of {', '.join(known)}"
     is_call = found.kind == EventKind.TOOL_CALL.value
     if is_call and not found.tool_name:
         return "a tool_call without `tool_name`"

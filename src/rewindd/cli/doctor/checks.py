@@ -7,6 +7,7 @@ from rewindd.cli.doctor.facts import Facts, Finding, Lock, Place, State
 from rewindd.cli.doctor.keeping import check_gaps, check_git, check_integrity, check_store, check_watching, check_windows
 from rewindd.cli.doctor.manager import SERVICE, SOCKET
 from rewindd.cli.render.words import size
+from rewindd.cli.versions import is_older
 from rewindd.model.capture import MIN_FREE_BYTES, MIN_FREE_PART
 from rewindd.model.filesystems import FLEETING
 from rewindd.places import MAX_SOCKET_BYTES
@@ -48,6 +49,9 @@ def check_daemon(facts: Facts) -> Iterator[Finding]:
     elif facts.is_refused:
         where = "rewindctl grant WORKSPACE, outside; where it is the daemon that is inside, start it outside: rewindctl daemon restart"
         yield _problem("daemon", f"it does not speak with who is here: {facts.silent}", where)
+    elif facts.supported is not None:
+        remedy = "rewindctl daemon restart" if is_older(facts.supported) else "use the rewindctl that was installed with it"
+        yield _problem("daemon", f"it does not speak with this rewindctl: {facts.silent}", remedy)
     elif facts.listens:
         holder = facts.socket_lock.holder
         remedy = f"kill -USR1 {holder}; rewindctl logs" if holder else "rewindctl logs"

@@ -106,7 +106,7 @@ class Facts:
 
     `silent`: why no daemon answered; None when one did. `is_refused`: one did, and speaks with nobody who is here. `is_granted`: one
     did, through a grant, which tells nothing of it. `health` is None for
-    a daemon that does not know the question, too.
+    a daemon that does not know the question, too. `supported`: of one that speaks another protocol, which.
     """
 
     uid: int
@@ -127,3 +127,4 @@ class Facts:
     status: Status | None
     health: Health | None
     is_granted: bool = False
+    supported: str | None = None

@@ -27,7 +27,8 @@ def gather(run: Invocation) -> Facts:
     env = run.env
     socket = os.path.abspath(run.socket or places.socket_path(env, os.getuid()))
     listens = kernel.listens(socket)
-    status, health, silent, refusal = _ask(run)
+    status, health, silent, refused = _ask(run)
+    refusal = refused if isinstance(refused, errors.NotPermitted) else None
     configured, data_dir = _configured(env, str(status.config.path) if status is not None and status.config is not None else None)
     if status is not None:
         data_dir = status.data_dir
@@ -49,17 +50,18 @@ def gather(run: Invocation) -> Facts:
         silent=silent,
         is_refused=refusal is not None and "op" not in refusal.fields,
         is_granted=refusal is not None and "op" in refusal.fields,
+        supported=str(refused.fields.get("supported")) if isinstance(refused, errors.UnsupportedVersion) else None,
         status=status,
         health=health,
     )
 
 
-def _ask(run: Invocation) -> tuple[Status | None, Health | None, str | None, errors.NotPermitted | None]:
-    """Returns what the daemon says, why it does not where it does not, and its word where that is because of where we are."""
+def _ask(run: Invocation) -> tuple[Status | None, Health | None, str | None, errors.RewinddError | None]:
+    """Returns what the daemon says, why it does not where it does not, and the error that says so."""
     try:
         status = run.ask(GetStatus(), Status, autostart=False, timeout_s=PATIENCE_S)
     except errors.RewinddError as exc:
-        return None, None, exc.message, exc if isinstance(exc, errors.NotPermitted) else None
+        return None, None, exc.message, exc
     try:
         return status, run.ask(GetHealth(), Health, autostart=False, timeout_s=PATIENCE_S), None, None
     except errors.UnknownOp:
