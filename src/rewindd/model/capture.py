@@ -1,6 +1,7 @@
 """What is captured of a workspace and written to it, and how much the store may hold: the settings, and what they left out."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rewindd.model.retention import Retention
 from rewindd.paths import RelPath
@@ -26,6 +27,13 @@ SCRUB_INTERVAL_S = 7 * 24 * 3600
 #: A tenth of what a slow disk reads.
 SCRUB_BYTES_PER_S = 16 << 20
 BACKUP_INTERVAL_S = 24 * 3600
+
+
+class Room(NamedTuple):
+    """How many bytes of content the store may still take in, and what is said of content that is more."""
+
+    bytes: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

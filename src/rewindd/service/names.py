@@ -11,7 +11,8 @@ _IMPORT = "import-"
 
 
 def _token(digits: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(digits))
+    number = secrets.randbits(5 * digits)  # one call of the system's; a call a digit took 40 us for a save's two ids
+    return "".join(_ALPHABET[number >> 5 * digit & 31] for digit in range(digits))
 
 
 def workspace_id() -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Se
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from rewindd.model.capture import CaptureSettings, binary
+from rewindd.model.capture import CaptureSettings, Room, binary
 from rewindd.model.index import Index, LeftOut
 from rewindd.model.log import IndexEntry
 from rewindd.model.versions import File
@@ -95,20 +95,21 @@ class Limits:
         self,
         settings: CaptureSettings,
         index: Index,
-        room_bytes: int | None,
-        no_room: str,
+        room: Callable[[], Room],
         is_named: Callable[[RelPath], bool],
         allowance: Allowance | None = None,
         quota: Quota | None = None,
     ) -> None:
-        """Takes what may be stored yet (`room_bytes`; None: no bound), why no more, and which paths a session named itself.
+        """Takes what tells how much may be stored yet, asked once there is something to store, and which paths a session named itself.
 
         `allowance`: what may be read before contents are deferred; None: all of it. `quota`: what some may add; None: nobody has one.
         """
         self._quota = quota
         self.budget = Budget(allowance)
-        self._settings, self.is_named, self._no_room = settings, is_named, no_room
-        self._files, self._bytes, self._room_bytes = index.files, index.size_bytes, room_bytes
+        self._settings, self.is_named = settings, is_named
+        self._files, self._bytes = index.files, index.size_bytes
+        self._ask, self._taken_bytes = room, 0
+        self._room: Room | None = None
 
     @staticmethod
     def is_limit(reason: str) -> bool:
@@ -129,8 +130,10 @@ class Limits:
                 reason = self._over(size, is_new=known is None or not isinstance(known.version, File))
                 if reason is not None:
                     return Refusal(reason, True)
-            if self._room_bytes is not None and size > self._room_bytes:
-                return Refusal(self._no_room, False)
+            if self._room is None:
+                self._room = self._ask()
+            if size > self._room.bytes - self._taken_bytes:
+                return Refusal(self._room.reason, False)
             if self._quota is not None and (reason := self._quota.refuse(path, size)) is not None:
                 return Refusal(reason, False)
             return self.budget.refuse(size)
@@ -144,10 +147,10 @@ class Limits:
         before = known.version if known is not None and isinstance(known.version, File) else None
         self._files += before is None
         self._bytes += version.size - (before.size if before is not None else 0)
-        if self._room_bytes is not None and (before is None or before.digest != version.digest):
-            self._room_bytes -= version.size
-        if self._quota is not None and (before is None or before.digest != version.digest):
-            self._quota.took(path, version.size)
+        if before is None or before.digest != version.digest:
+            self._taken_bytes += version.size
+            if self._quota is not None:
+                self._quota.took(path, version.size)
 
     def _over(self, size: int, *, is_new: bool) -> str | None:
         limits = self._settings

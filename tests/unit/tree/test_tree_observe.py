@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rewindd.model.capture import CaptureSettings
+from rewindd.model.capture import CaptureSettings, Room
 from rewindd.model.capture import LeftOut as LeftName
 from rewindd.model.index import Index, LeftOut
 from rewindd.model.log import IndexEntry
@@ -78,7 +78,7 @@ def observed(
             left_out=LeftOut({RelPath(path): reason for path, reason in (left or {}).items()}),
             rules=rules or Listed(),
             sink=memory,
-            limits=Limits(settings or CaptureSettings(), index, None, "", lambda path: False, allowance),
+            limits=Limits(settings or CaptureSettings(), index, lambda: Room(1 << 40, ""), lambda path: False, allowance),
             arm=(armed if armed is not None else []).append,
             text_before=lambda path: text_before,
             counted={RelPath(path) for path in counted},

@@ -59,12 +59,11 @@ def _watch_nothing(directory: RelPath) -> None:
 
 def limits(state: State, tree: Tree, allowance: Allowance | None = None, purse: Purse | None = None) -> Limits:
     """Returns how much may be captured now; `purse`: what those may add who pay for it themselves."""
-    left = room(state)
 
     def is_named(path: RelPath) -> bool:
         return any(is_live(state, one) for one in claims_on(tree, path))
 
-    return Limits(state.capture, tree.index, left.bytes, left.reason, is_named, allowance, purse)
+    return Limits(state.capture, tree.index, partial(room, state), is_named, allowance, purse)
 
 
 def _text_before(state: State, tree: Tree, path: RelPath) -> bytes | None:

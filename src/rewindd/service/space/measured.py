@@ -2,12 +2,7 @@
 
 from typing import NamedTuple
 
-
-class Room(NamedTuple):
-    """How many bytes of content the store may still take in, and what is said of content that is more."""
-
-    bytes: int
-    reason: str
+from rewindd.model.capture import Room
 
 
 class MeasuredRoom(NamedTuple):

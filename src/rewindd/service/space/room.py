@@ -6,8 +6,8 @@ Measured at most ten times a second; what went through memory since then counts 
 import os
 from time import monotonic
 
-from rewindd.model.capture import MIN_FREE_BYTES, MIN_FREE_PART, NO_ROOM, binary
-from rewindd.service.space.measured import MeasuredRoom, Room
+from rewindd.model.capture import MIN_FREE_BYTES, MIN_FREE_PART, NO_ROOM, Room, binary
+from rewindd.service.space.measured import MeasuredRoom
 from rewindd.service.state import State
 from rewindd.store.totals import totals
 

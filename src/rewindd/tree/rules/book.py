@@ -87,6 +87,7 @@ class RuleBook:
         self._is_known = False
         self._lists_all = False
         self._git_is_missing = False
+        self._git: str | None = None
 
     @property
     def reason(self) -> str | None:
@@ -174,7 +175,9 @@ class RuleBook:
             repository.forget()
 
     def _look_for_git(self) -> None:
-        self._git_is_missing = shutil.which("git") is None
+        if self._git is None or not os.access(self._git, os.X_OK):
+            self._git = shutil.which("git")
+        self._git_is_missing = self._git is None
         self._top_path = find_top(self._root_path)
         if self._top_path is not None and not self._git_is_missing:
             self._repository(ROOT)
