@@ -114,15 +114,16 @@ class Agent:
         self.tally.rewinds += 1
 
     async def _saved(self, session: rewindd.Session, label: str) -> replies.Summary:
-        """Saves; where it is not known whether that was done, it is if there is a checkpoint of that label."""
+        """Saves; where it is not known whether that was done, it is asked for once more by the same id."""
+        name = label.replace("/", "-")
         while True:
             try:
-                return await session.save(label)
+                return await session.save(label, checkpoint_id=name)
             except errors.TransportError:
                 self.tally.unanswered += 1
-            for one in await self._asked(session.list):
-                if one.label == label:
-                    return one
+            except errors.AlreadyExists:
+                (made,) = [one for one in await self._asked(session.list) if one.id == name]
+                return made
 
     async def _asked(self, call: Callable[[], Awaitable[T]]) -> T:
         """Makes a call that may be made twice until it is answered."""
