@@ -2,9 +2,10 @@
 
 import os
 import queue
+import select
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,41 @@ def test_the_daemon_dies_in_a_rewind(daemon: RealDaemon, root: Path) -> None:
             assert photograph(root) == before, fault
             session.redo()
             assert photograph(root) == wanted, fault
+
+
+def wait_without_asking(daemon: RealDaemon, root: Path) -> None:
+    """Returns when it serves a session; nobody has asked for its `status` by then."""
+    for _ in range(int(LIMIT_S / 0.05)):
+        with suppress(errors.TransportError), at_work(daemon, root) as session:
+            session.list()
+            return
+        select.select([], [], [], 0.05)
+    pytest.fail(daemon.said())
+
+
+def test_what_was_recovered_is_told_to_who_asks_first(daemon: RealDaemon, root: Path) -> None:
+    """Also where the daemon that recovered was ended, or killed, before anybody asked it; the one after is silent."""
+    with at_work(daemon, root) as session:
+        session.snapshot(".")
+        first = session.save()
+        session.snapshot(".")
+        (root / "file").write_text(text("3 second"))
+        (root / "gone").unlink()
+        session.save()
+    daemon.stop()
+    daemon.start(env={"REWINDD_FAULTS": "die:1:tree.exchange"})
+    with suppress(errors.RewinddError), rewindd.blocking.connect(socket=daemon.socket, autostart=False, timeout_s=1) as client:
+        with client.session(root, agent="tests", session_id=SESSION, capture="snapshots") as session:
+            session.rewind(first.id)
+    daemon.wait()
+    for end in (daemon.stop, daemon.kill):
+        daemon.start(wait=False)
+        wait_without_asking(daemon, root)
+        end()
+    daemon.start()
+    assert statuses(daemon) == ["done"]
+    daemon.restart()
+    assert statuses(daemon) == []
 
 
 def test_nobody_starts_it_again(tmp_path: Path, root: Path) -> None:

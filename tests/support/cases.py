@@ -3,13 +3,17 @@
 A new use case is one more entry of `CASES`; `support.matrix` does the rest.
 """
 
+import errno
 import os
 import random
 import shutil
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from blake3 import blake3
 
@@ -183,6 +187,18 @@ def _spoil(top: str) -> None:
     damage.spoil(Path(top, "data", "store.db"), 1)
 
 
+def _spoil_after_a_crash(top: str) -> None:
+    """Damaged as well, and with a log beside it that belongs to it alone: of a life that did not end well."""
+    store = Path(top, "data", "store.db")
+    with closing(sqlite3.connect(store, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("UPDATE checkpoints SET label = 'of the log'")
+        left = {path: path.read_bytes() for path in (store, store.with_name(f"{store.name}-wal"))}
+    for path, content in left.items():
+        path.write_bytes(content)
+    _spoil(top)
+
+
 async def _first_seen(desk: Desk, top: str) -> None:
     """With contents that only the first look took in: a small one, and one that is a file of the store."""
     tree = tree_of(top)
@@ -260,6 +276,13 @@ def _backup(facts: Facts, _: list[Answer]) -> Request:
     return MakeBackup(key="backup", directory=FsText(os.path.join(os.path.dirname(facts["root"]), COPY)))
 
 
+def _backup_by_copies(facts: Facts, answers: list[Answer]) -> Request:
+    """To where no second name of a file can be: another file system, say."""
+    refused = OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+    patch.object(os, "link", side_effect=refused).start()  # in the child, which ends with it
+    return _backup(facts, answers)
+
+
 def _forget_path(facts: Facts, _: list[Answer]) -> Request:
     return requests.Forget(what=FsText("of-2"), path=FsText(facts["root"] + "/of-2"))
 
@@ -323,12 +346,14 @@ CASES: dict[str, Case] = {
     "open-adopted": Case(prepare=_edited, then=_replace, asks=(_open(capture="snapshots", replaced="adopt"),), in_parts=True),
     "open-new": Case(prepare=_edited, then=_replace, asks=(_open(capture="snapshots", replaced="new"),), in_parts=True),
     "backup": Case(prepare=_one_closed, asks=(_backup,), says=frozenset({"bad-request"})),
+    "backup-by-copies": Case(prepare=_one_closed, asks=(_backup_by_copies,), says=frozenset({"bad-request"})),
     "backup-at-the-end": Case(prepare=_many_sessions, asks=(_ask(requests.MakeBarrier, label=BARRIER),)),
     "verify": Case(prepare=_first_seen, then=_damage, asks=(lambda facts, _: Verify(),), has_key=False),
     "grant": Case(prepare=_begun, asks=(_grant,), has_doors=True),
     "revoke": Case(prepare=_granted, asks=(lambda facts, _: requests.RevokeGrant(key="revoke", id=facts["grant"]),), has_doors=True),
     "start": Case(prepare=_saved),
     "start-from-the-backup": Case(prepare=_backed_up, then=_spoil),
+    "start-from-the-backup-after-a-crash": Case(prepare=_backed_up, then=_spoil_after_a_crash),
     "recovery": Case(prepare=_saved, asks=(_rewind(),), cut_at="tree.create", changes_tree=True),
     "recovery-of-synced": Case(prepare=_saved, asks=(_rewind(),), cut_at="tree.sync", changes_tree=True),
     "recovery-to-barrier": Case(

@@ -91,9 +91,10 @@ async def running(
 
 
 async def _look_after(state: State) -> None:
-    """Takes up what an earlier life left: what was lost and not told yet, half-made trees, how far scrub and backup are."""
+    """Takes up what an earlier life left: what was lost or recovered and not told yet, half-made trees, how far scrub and backup are."""
     loss = await state.bridge.transact(loss_of)
     state.care.loss = loss if loss is not None and not loss.is_told else None
+    await state.recovered.load(state.bridge)
     await state.bridge.work(drilling.sweep, state)
     await backing_up.load(state)
 

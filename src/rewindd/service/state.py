@@ -25,7 +25,7 @@ from rewindd.model.session import Baseline, Checkpoint, Claim, Head, Session, Wo
 from rewindd.model.stakes import Stakes
 from rewindd.model.window import Window
 from rewindd.paths import ROOT, RelPath
-from rewindd.protocol.replies import ConfigInfo, Recovered
+from rewindd.protocol.replies import ConfigInfo
 from rewindd.service.asking.recent import Recent
 from rewindd.service.bridge import Bridge
 from rewindd.service.clock import LastAsked
@@ -34,6 +34,7 @@ from rewindd.service.keys import Keys
 from rewindd.service.memory import settle
 from rewindd.service.notices.inbox import Inbox, inboxes
 from rewindd.service.remembered import Remembered
+from rewindd.service.rewinding.recoveries import Recoveries
 from rewindd.service.space.measured import MeasuredRoom
 from rewindd.service.space.quotas import Quota
 from rewindd.service.space.storing import Storing
@@ -147,7 +148,7 @@ class State:
         self.data_dir, self.socket, self.runtime_dir, self.home = data_dir, socket, runtime_dir, home
         self.started_ns = monotonic_ns()
         self.care = Care()
-        self.recovered: list[Recovered] = []
+        self.recovered = Recoveries()
         #: What the settings come from; None until the daemon said.
         self.config: ConfigInfo | None = None
         self.recent = Recent()

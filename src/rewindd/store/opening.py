@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from time import time_ns
 
@@ -150,9 +151,11 @@ def _bring_back(place: Path, reason: str) -> None:
             f"then put a backup in its place (rewindctl backup), or move {FILE_NAME} away to begin anew"
         )
     try:
-        copying.copy_file(backup, fresh)
-        kept_as = place / f"{DAMAGED_NAME}{datetime.now(UTC):%Y%m%dT%H%M%S}"
-        _note_loss(place, fresh, reason, kept_as)
+        kept_as = _put_aside(place)
+        if kept_as is None:
+            copying.copy_file(backup, fresh)
+            kept_as = _free_name(place)
+            _note_loss(place, fresh, reason, kept_as)
         # The log first goes with what it belongs to: it must never be applied to another database.
         for suffix in ("", "-wal"):
             effect("store.open.aside")
@@ -167,6 +170,24 @@ def _bring_back(place: Path, reason: str) -> None:
     except (OSError, sqlite3.Error) as exc:
         raise translated(exc, f"bringing {place / FILE_NAME} back from {BACKUP_NAME}") from exc
     _log.error("%s; came back from the backup, the damaged database is kept as %s", reason, kept_as)
+
+
+def _put_aside(place: Path) -> Path | None:
+    """Where an earlier life put the damaged database that was cut off before the copy had its name: the copy is whole, and has the loss."""
+    if (place / FILE_NAME).exists():
+        return None
+    found = copying.noted_in(place / _RESTORED_NAME, _LOSS)
+    if found is None or found == copying.noted_in(place / BACKUP_NAME, _LOSS):
+        return None
+    kept_as = _losses.decode(found).kept_as
+    return Path(kept_as) if kept_as and Path(kept_as).exists() else None
+
+
+def _free_name(place: Path) -> Path:
+    """A name for the damaged database that nothing has: a clock may have been set back, and two returns be of one second."""
+    name = f"{DAMAGED_NAME}{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    names = (place / (name if number == 0 else f"{name}-{number}") for number in count())
+    return next(path for path in names if not path.exists() and not path.with_name(f"{path.name}-wal").exists())
 
 
 def _note_loss(place: Path, fresh: Path, reason: str, kept_as: Path) -> None:

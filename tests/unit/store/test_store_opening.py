@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rewindd import faults
 from rewindd.errors import ShuttingDown, StoreCorrupt
 from rewindd.model.ids import OperationId
 from rewindd.model.log import OperationStatus, Row
@@ -185,6 +186,42 @@ def test_without_a_backup_nothing_is_changed(directory: str) -> None:
     with pytest.raises(StoreCorrupt, match=r"no store\.db\.backup"):
         open_store(directory)
     assert Path(directory, "store.db").read_bytes() == before
+
+
+class _CutOffError(Exception):
+    """Stands for the daemon's death."""
+
+
+@pytest.mark.parametrize("nth", range(1, 4))
+def test_a_return_that_was_cut_off_still_says_what_is_lost(directory: str, nth: int) -> None:
+    """Cut off once the damaged database was put aside, by then or before its log was: the next start knows of it all the same."""
+    filled(directory)
+    back_up(directory)
+    filled(directory, 7)
+    damage.spoil(Path(directory, "store.db"), 1)
+    before = Path(directory, "store.db").read_bytes()
+    log, left = Path(directory, "store.db-wal"), nth
+
+    def dies(effect: str) -> None:
+        nonlocal left
+        left -= effect in ("store.open.aside", "store.open.rename")
+        if left == 0:
+            if nth == 2:
+                log.write_bytes(b"a log")
+            raise _CutOffError
+
+    faults.arm(dies)
+    try:
+        with pytest.raises(_CutOffError):
+            open_store(directory)
+    finally:
+        faults.arm(None)
+    with closing(open_store(directory)) as db:
+        loss = loss_of(db)
+    assert loss is not None
+    assert "damaged" in loss.reason
+    assert (loss.rows, Path(loss.kept_as).read_bytes() == before) == (7, True)
+    assert Path(f"{loss.kept_as}-wal").exists() == (nth == 2)
 
 
 def test_what_was_cut_off_is_removed(directory: str) -> None:

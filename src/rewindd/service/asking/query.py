@@ -85,7 +85,7 @@ async def status(state: State) -> replies.Status:
             on_reserve=not await reserving.is_room(state),
             reserve_bytes=state.bridge.reserve.held_bytes,
         ),
-        recovered=list(state.recovered),
+        recovered=await state.recovered.tell(state.bridge),
         # Here, and not in the store's thread: what is watched changes between two words there.
         workspaces=[_workspace(state, one) for one in listed],
         sessions=opened,

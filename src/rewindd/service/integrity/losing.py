@@ -1,7 +1,9 @@
 """What was lost when the store came back from its backup, for `status`: until the daemon that first said so ends."""
 
+from contextlib import suppress
 from functools import partial
 
+from rewindd.errors import StoreError
 from rewindd.paths import FsText
 from rewindd.protocol.integrity import CheckpointRef, LossInfo
 from rewindd.service.asking import render
@@ -15,7 +17,8 @@ async def tell(state: State) -> LossInfo | None:
     if loss is None:
         return None
     if not loss.is_told:
-        await state.bridge.transact(partial(opening.told, loss=loss), lasting=False)
+        with suppress(StoreError):  # without room, say: the next daemon says so again
+            await state.bridge.transact(partial(opening.told, loss=loss), lasting=False)
     return LossInfo(
         at=render.moment(loss.at_ns),
         reason=loss.reason,

@@ -110,14 +110,16 @@ def _way_out(failure: Unseen) -> str:
     return ". Free some space on the workspace's file system, then try again" if is_full else ""
 
 
-async def roll_back(state: State, tree: Tree, operation: Operation) -> None:
-    """Closes an operation that changed nothing, or whose changes were taken back; its key is free again."""
+async def roll_back(state: State, tree: Tree, operation: Operation, also: Callable[[Connection], None] | None = None) -> None:
+    """Closes an operation that changed nothing, or whose changes were taken back; its key is free again. `also` is committed with it."""
 
     def write(db: Connection) -> None:
         operations.finish(db, operation.id, OperationStatus.ROLLED_BACK)
         operations.drop_steps(db, operation.id)
         if operation.key is not None:
             answers.drop(db, operation.session, operation.key)
+        if also is not None:
+            also(db)
 
     await state.bridge.transact(write)
     tree.interrupted = False

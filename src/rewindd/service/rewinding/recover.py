@@ -7,8 +7,9 @@ back where they still hold what we wrote, and whatever somebody changed meanwhil
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from rewindd.errors import Busy, StoreError, UnknownWorkspace
 from rewindd.model.log import OperationStatus, Signature
@@ -19,7 +20,7 @@ from rewindd.plan.settle import Action, Decision, Settled
 from rewindd.protocol import wire
 from rewindd.protocol.replies import Recovered
 from rewindd.service.clock import steady_ns
-from rewindd.service.rewinding import deciding, members
+from rewindd.service.rewinding import deciding, members, recoveries
 from rewindd.service.rewinding.applying import StoredContent, close, roll_back, sync
 from rewindd.service.rewinding.standing import Found, Standing, judge
 from rewindd.service.state import State, Tree
@@ -113,8 +114,8 @@ async def _finish_or_take_back(state: State, tree: Tree, operation: Operation, s
             log.warning("operation %s cannot be finished, and is taken back: %s", operation.id, exc)
     if outcome is not OperationStatus.DONE:
         outcome = OperationStatus.ROLLED_BACK
-        await _take_back(state, tree, operation, steps)
-    state.recovered.append(Recovered(operation_id=operation.id, outcome=outcome.value))
+        await _take_back(state, tree, operation, steps, also=partial(recoveries.note, done=_as(operation, outcome)))
+    state.recovered.add(_as(operation, outcome))
     log.warning("operation %s was interrupted; now %s", operation.id, outcome.value)
 
 
@@ -141,6 +142,7 @@ async def _finish(state: State, tree: Tree, operation: Operation, standing: Sequ
             kept = answers.find(db, operation.session, operation.key)
             if kept is not None:
                 answers.put(db, operation.session, operation.key, kept[0], encoded, steady_ns())
+        recoveries.note(db, _as(operation, OperationStatus.DONE))
         return encoded
 
     await close(state, tree, operation, steps, outcomes, answer)
@@ -150,10 +152,12 @@ async def _finish(state: State, tree: Tree, operation: Operation, standing: Sequ
     return OperationStatus.DONE
 
 
-async def _take_back(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> list[Outcome]:
+async def _take_back(
+    state: State, tree: Tree, operation: Operation, steps: Sequence[Step], also: Callable[[Connection], None] | None = None
+) -> list[Outcome]:
     """Takes the done steps back that still hold what we wrote; returns those that could not be.
 
-    That it is to be so is durable before the stages, which told it, go.
+    That it is to be so is durable before the stages, which told it, go. `also`: what is committed with the end of it.
     """
     try:
         await state.bridge.transact(lambda db: operations.finish(db, operation.id, OperationStatus.ROLLING_BACK))
@@ -172,7 +176,7 @@ async def _take_back(state: State, tree: Tree, operation: Operation, steps: Sequ
     stuck = [outcome for outcome in outcomes if not outcome.done]
     if stuck:
         log.warning("operation %s is taken back but for %d paths, the first: %s", operation.id, len(stuck), stuck[0].reason)
-    await roll_back(state, tree, operation)
+    await roll_back(state, tree, operation, also)
     tree.given_up.discard(operation.id)
     return stuck
 
@@ -200,7 +204,9 @@ async def _redo_lost(state: State, tree: Tree, operation: Operation, steps: Sequ
     ]
     if lost:
         await state.bridge.work(_apply, state, tree, operation, lost)
-        state.recovered.append(Recovered(operation_id=operation.id, outcome=OperationStatus.DONE.value))
+        again = _as(operation, OperationStatus.DONE)
+        await state.bridge.transact(partial(recoveries.note, done=again))
+        state.recovered.add(again)
         log.warning("operation %s had lost %d paths; now done", operation.id, len(lost))
     await _sync(state, tree, operation, steps)
 
@@ -213,6 +219,10 @@ async def _sync(state: State, tree: Tree, operation: Operation, steps: Sequence[
         if isinstance(exc, StoreError):
             raise
         log.warning("operation %s is not synced: %s", operation.id, exc)
+
+
+def _as(operation: Operation, outcome: OperationStatus) -> Recovered:
+    return Recovered(operation_id=operation.id, outcome=outcome.value)
 
 
 def _is_as_decided(tree: Tree, step: Step) -> bool:
