@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,7 +14,8 @@ import pytest
 
 import rewindd
 from rewindd.protocol import replies, requests
-from support.daemon import real_daemon
+from support import heavy
+from support.daemon import RealDaemon, real_daemon
 
 pytestmark = pytest.mark.anyio
 #: How many times its idle time a request may take beside large work (the 99th percentile of both).
@@ -33,6 +36,15 @@ class Sizes:
     snapshot_bytes: int
     captured_files: int
     changed_files: int
+
+    @property
+    def works(self) -> dict[str, tuple[str, int]]:
+        """Each work with its directory and size."""
+        return {
+            "a large snapshot": ("busy", self.snapshot_bytes),
+            "a first capture": ("fresh", self.captured_files),
+            "a large save": ("busy", self.changed_files),
+        }
 
 
 QUICK = Sizes(snapshot_bytes=96 << 20, captured_files=3000, changed_files=3000)
@@ -69,7 +81,6 @@ async def test_small_requests_beside_large_work(tmp_path: Path, sizes: Sizes) ->
         (top / name).mkdir()
     with real_daemon(top / "real", env={"HOME": str(top)}) as daemon:
         async with rewindd.connect(socket=daemon.socket, autostart=False) as client:
-            busy = await client.session(top / "busy", agent="busy").__aenter__()
             beside = await client.session(top / "busy", agent="beside").__aenter__()
             quiet = await client.session(top / "quiet", agent="quiet").__aenter__()
             for number in range(8):
@@ -81,9 +92,9 @@ async def test_small_requests_beside_large_work(tmp_path: Path, sizes: Sizes) ->
             await idle.rounds(lambda number: number >= (300 if is_long else 60))
 
             found: dict[str, Asker] = {}
-            for what, work in _works(client, busy, top, sizes).items():
+            for what, (directory, size) in sizes.works.items():
                 found[what] = Asker(_small(client, beside, quiet, top))
-                await _beside(found[what], work)
+                await _beside(found[what], daemon, top / directory, what, size)
             longest = await _longest(client)
 
     told = [
@@ -134,46 +145,17 @@ def _small(client: rewindd.Client, beside: rewindd.Session, quiet: rewindd.Sessi
     }
 
 
-def _works(client: rewindd.Client, busy: rewindd.Session, top: Path, sizes: Sizes) -> dict[str, Ask]:
-    async def large_snapshot() -> None:
-        place = top / "busy" / "large"
-        place.mkdir()
-        await anyio.to_thread.run_sync(_write_large, place, sizes.snapshot_bytes)
-        kept = await busy.snapshot("large")
-        assert sum(one.size or 0 for one in kept.snapshots) == sizes.snapshot_bytes
-
-    async def first_capture() -> None:
-        await anyio.to_thread.run_sync(_write_files, top / "fresh", sizes.captured_files, "fresh")
-        async with client.session(top / "fresh", agent="fresh") as session:
-            made = await session.save()
-            assert made.incomplete.count == 0
-
-    async def large_save() -> None:
-        await anyio.to_thread.run_sync(_write_files, top / "busy" / "many", sizes.changed_files, "many")
-        await busy.save()
-        files, after = 0, None
-        while True:
-            page = await client.ask(requests.ListTree(session=busy.id, position="@", after=after), replies.TreePage)
-            files += sum(one.path.startswith("many/") and one.path.endswith(".txt") for one in page.entries)
-            if not page.more:
-                break
-            after = page.entries[-1].path
-        assert files == sizes.changed_files
-
-    return {"a large snapshot": large_snapshot, "a first capture": first_capture, "a large save": large_save}
-
-
-async def _beside(asker: Asker, work: Ask) -> None:
-    is_over = False
-
-    async def run() -> None:
-        nonlocal is_over
-        await work()
-        is_over = True
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(run)
-        group.start_soon(asker.rounds, lambda number: is_over and number > 0)
+async def _beside(asker: Asker, daemon: RealDaemon, root: Path, what: str, size: int) -> None:
+    """Asks while another process does its large work, from its beginning to its end."""
+    command = [sys.executable, heavy.__file__, daemon.socket, str(root), what, str(size)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(heavy.__file__).parents[1])}
+    async with await anyio.open_process(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert (await process.stdout.receive()).startswith(b"ready")
+        await process.stdin.send(b"go\n")
+        await asker.rounds(lambda number: process.returncode is not None and number > 0)
+        assert process.returncode == 0
 
 
 async def _longest(client: rewindd.Client) -> tuple[float, str]:
@@ -181,20 +163,3 @@ async def _longest(client: rewindd.Client) -> tuple[float, str]:
     found = re.search(r'rewindd_store_longest_seconds\{function="([^"]*)"\} (\S+)', text)
     assert found is not None, text
     return float(found.group(2)), found.group(1)
-
-
-def _write_large(place: Path, size: int) -> None:
-    """Half of it in files of 16 MiB, half in files of 1 MiB; nothing that compresses."""
-    chunk = os.urandom(1 << 20)
-    for number in range(size // 2 >> 24):
-        (place / f"large{number}").write_bytes(b"".join(bytes([number & 255, part]) + chunk[2:] for part in range(16)))
-    for number in range(size // 2 >> 20):
-        (place / f"part{number}").write_bytes(number.to_bytes(4, "big") + chunk[4:])
-
-
-def _write_files(place: Path, count: int, word: str) -> None:
-    for number in range(count):
-        directory = place / f"d{number // 100}"
-        if number % 100 == 0:
-            directory.mkdir(parents=True)
-        (directory / f"{number}.txt").write_text(f"{word} {number}\n" * 40)
