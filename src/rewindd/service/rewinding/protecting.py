@@ -18,44 +18,33 @@ from rewindd.tree.rules.patterns import Patterns
 
 __all__ = ["FROM_GRANTS", "PROTECTED", "Protection", "from_grants", "protection"]
 
+#: Agents: settings that start commands (hooks, MCP servers), and allow lists.
+_AGENTS = """
+    .claude .claude.json .mcp.json .codex .gemini .cursor .opencode opencode.json opencode.jsonc agents.md claude.md gemini.md
+    .cursorrules .windsurfrules .windsurf **/.github/copilot-instructions.md .amazonq .kiro .qwen .zed .junie .goosehints
+    **/.config/goose **/.config/amp .amp .crush.json crush.json .copilot .factory .trae .augment **/.config/claude
+    **/.config/rewindd **/.config/opencode .cline .clinerules **/.github/hooks **/.github/copilot **/.github/instructions .aider*
+    .continue .roo
+"""
+#: Editors and tools that run what a directory's settings say.
+_EDITORS = """
+    .vscode .idea .devcontainer .devcontainer.json .exrc .nvimrc .nvim.lua .gdbinit .husky .vimrc .gvimrc .vim **/.config/vim
+    **/.config/nvim **/.config/zed .emacs .emacs.d **/.config/emacs .tmux.conf **/.config/tmux
+"""
+#: Shells and logins, and what they find first.
+_SHELLS = """
+    .envrc .bashrc .bash_* .profile .zsh* .zprofile .zlogin .zlogout .kshrc .cshrc .tcshrc .mkshrc .shrc .ashrc .xonshrc .bashrc.d
+    **/.config/bash **/.config/zsh **/.config/powershell **/.config/elvish **/etc/profile **/etc/bash.bashrc .login .logout .inputrc
+    **/.config/fish **/.config/nushell .xprofile .xinitrc .xsession .xsessionrc .xresources **/.config/autostart **/.config/systemd
+    **/.config/environment.d .pam_environment .ssh **/.local/bin
+"""
+#: git outside its own directory.
+_GIT = """
+    .gitconfig **/.config/git .gitmodules .gitattributes
+"""
 #: What no rewind through a grant writes: it is run, or obeyed, outside the sandbox by who never looked at it. At any depth, as a
 #: workspace may be a home directory, or hold one. Beside these git's own data, which nobody's rewind writes.
-FROM_GRANTS = (
-    # Agents: settings that start commands (hooks, MCP servers), and allow lists.
-    *(".claude", ".claude.json", ".mcp.json", ".codex", ".gemini", ".cursor", ".opencode", "opencode.json", "opencode.jsonc"),
-    *(
-        "agents.md",
-        "claude.md",
-        "gemini.md",
-        ".cursorrules",
-        ".windsurfrules",
-        ".windsurf",
-        "**/.github/copilot-instructions.md",
-        ".amazonq",
-    ),
-    *(".kiro", ".qwen", ".zed", ".junie", ".goosehints", "**/.config/goose", "**/.config/amp", ".amp", ".crush.json", "crush.json"),
-    *(".copilot", ".factory", ".trae", ".augment", "**/.config/claude", "**/.config/rewindd"),
-    *("**/.config/opencode", ".cline", ".clinerules", "**/.github/hooks", "**/.github/copilot", ".aider*", ".continue", ".roo"),
-    # Editors and tools that run what a directory's settings say.
-    *(".vscode", ".idea", ".devcontainer", ".devcontainer.json", ".exrc", ".nvimrc", ".nvim.lua", ".gdbinit", ".husky"),
-    # Shells and logins.
-    *(".envrc", ".bashrc", ".bash_*", ".profile", ".zshrc", ".zshenv", ".zprofile", ".zlogin", ".zlogout", ".kshrc", ".cshrc", ".tcshrc"),
-    *(
-        ".mkshrc",
-        ".shrc",
-        ".ashrc",
-        ".xonshrc",
-        ".bashrc.d",
-        "**/.config/powershell",
-        "**/.config/elvish",
-        "**/etc/profile",
-        "**/etc/bash.bashrc",
-    ),
-    *(".login", ".logout", ".inputrc", "**/.config/fish", "**/.config/nushell", ".xprofile", ".xinitrc", ".xsession", ".xsessionrc"),
-    *("**/.config/autostart", "**/.config/systemd", "**/.config/environment.d", ".pam_environment", ".ssh"),
-    # git outside its own directory.
-    *(".gitconfig", "**/.config/git", ".gitmodules", ".gitattributes"),
-)
+FROM_GRANTS = tuple(f"{_AGENTS} {_EDITORS} {_SHELLS} {_GIT}".split())
 
 
 class AnyCase(Patterns):
