@@ -121,7 +121,7 @@ def test_who_floods_is_turned_away(tmp_path: Path, way: str) -> None:
 
 
 def test_a_flooded_grant(tmp_path: Path) -> None:
-    """A sandbox floods its socket. A grant's socket has few connections; who is outside notices nothing, and who else is inside comes in."""
+    """A sandbox floods its grant's socket, which has few connections: who is outside notices nothing, who else is inside comes in."""
     root = tmp_path / "tree"
     root.mkdir()
     with real_daemon(tmp_path / "d") as daemon:
