@@ -168,6 +168,7 @@ async def test_a_stopped_daemon_is_noticed_by_heartbeat(socket: str, tmp_path: P
         async with rewindd.connect(socket=await listening(socket), autostart=False) as client:
             await client.ask(requests.Ping(), replies.Pong)
             stopped.send_signal(signal.SIGSTOP)
+            os.waitpid(stopped.pid, os.WUNTRACED)  # it may go on for a moment
             os.unlink(socket)
             with peer(socket, Book().answer):
                 pong = await client.ask(requests.Ping(), replies.Pong)

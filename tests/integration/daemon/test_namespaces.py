@@ -146,6 +146,7 @@ def test_who_ended_before_being_looked_at(daemons: Daemons, prefix: Sequence[str
     assert stays.returncode == 0
     with blurting(daemon, prefix) as goes:
         daemon.process.send_signal(signal.SIGSTOP)
+        os.waitpid(daemon.process.pid, os.WUNTRACED)
         goes.communicate("\n")
     daemon.process.send_signal(signal.SIGCONT)
     daemon.wait_until("code=not-permitted")
