@@ -180,9 +180,10 @@ class Blobs:
         """Returns content compressed, or as it is where that is not shorter."""
         return deflated(content)
 
-    def inline(self, content: bytes, digest: bytes | None = None) -> InlineBlob:
+    @staticmethod
+    def inline(content: bytes, digest: bytes | None = None) -> InlineBlob:
         """Returns small content ready for `put_inline`, its digest computed where the caller has none. For a worker thread."""
-        data = self.compress(content)
+        data = deflated(content)
         return InlineBlob(digest or blake3(content).digest(), len(content), ZSTD if len(data) < len(content) else RAW, data)
 
     def stream_in(self, read: Callable[[int], bytes]) -> tuple[bytes, int]:

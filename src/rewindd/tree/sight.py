@@ -126,9 +126,9 @@ class Limits:
 
         def judge(size: int) -> Refusal | None:
             was = known.version.size if known is not None and isinstance(known.version, File) else 0
-            if was <= self._settings.max_file_bytes and not self.is_named(path):
+            if was <= self._settings.max_file_bytes:
                 reason = self._over(size, is_new=known is None or not isinstance(known.version, File))
-                if reason is not None:
+                if reason is not None and not self.is_named(path):
                     return Refusal(reason, True)
             if self._room is None:
                 self._room = self._ask()

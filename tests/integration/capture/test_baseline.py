@@ -1,6 +1,8 @@
 """The first capture: what git cannot bring back first, in the background, ended and begun again without a file taken for new."""
 
 import os
+import signal
+from pathlib import Path
 
 from rewindd.client.blocking_session import Session
 from rewindd.protocol import replies
@@ -80,6 +82,41 @@ def test_important_things_first(yard: Yard) -> None:
             break
     assert middle, "no look came in between"
     assert all(left >= OLD for left in middle)
+
+
+def children(yard: Yard) -> list[int]:
+    """The processes that the daemon started and that run."""
+    tasks = Path(f"/proc/{yard.daemon.pid}/task").iterdir()
+    return [int(one) for task in tasks for one in (task / "children").read_text().split()]
+
+
+def test_what_is_no_small_file(yard: Yard) -> None:
+    """In a large tree, too, links, large files, twins and empty files are captured; special files are named; no process is left."""
+    fill(yard, 2500)
+    yard.write("d3/large", os.urandom(3 << 20))
+    yard.write("d4/empty", "")
+    yard.write("d5/twin", "the same\n", 0o755)
+    yard.write("d6/twin", "the same\n")
+    (yard.root / "d7/link").symlink_to("file1")
+    os.mkfifo(yard.root / "d8/pipe")
+    with yard.session() as session:
+        made = session.save()
+        assert [(one.path, one.reason) for one in made.incomplete.first] == [("d8/pipe", "special-file")]
+        (yard.root / "d8/pipe").unlink()
+        assert yard.listed(session, made.id) == yard.disk()
+    until(lambda: children(yard) == [])
+
+
+def test_the_reader_is_killed(yard: Yard) -> None:
+    """The daemon goes on by itself where the process is ended that reads for it: all is captured, and the log says so."""
+    fill(yard)
+    with yard.session() as session:
+        until(lambda: any("reader_program" in Path(f"/proc/{one}/cmdline").read_text() for one in children(yard)))
+        os.kill(children(yard)[0], signal.SIGKILL)
+        made = session.save()
+        assert made.incomplete.count == 0
+        assert yard.listed(session, made.id) == yard.disk()
+    assert yard.daemon.said().count("the process that reads is of no use any more") == 1
 
 
 def test_a_save_waits_and_is_told(yard: Yard) -> None:

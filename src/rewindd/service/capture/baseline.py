@@ -1,13 +1,15 @@
 """The first capture of a whole workspace, in the background: what git cannot bring back first, then the newest first.
 
 All of it is counted first, and each directory watched before it is listed; from then on a name that turns up is new. What was
-counted is read and packed by workers, and committed in small transactions that yield to everybody. A path's first version
-needs no row in the log: the index says since when it is known. Only the last transaction waits for the disk. In the store the
-directories become covered last of all: a daemon that ends before begins again, and reads only what it has not.
+counted is read and packed by workers, for a large tree by a process of its own (`reader`), and committed in small transactions
+that yield to everybody. A path's first version needs no row in the log: the index says since when it is known. Only the last
+transaction waits for the disk. In the store the directories become covered last of all: a daemon that ends before begins again, and
+reads only what it has not.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -23,6 +25,7 @@ from rewindd.protocol.wire import Progress
 from rewindd.service.capture import keeping, noticing
 from rewindd.service.capture.observing import enter_unknown, observe
 from rewindd.service.capture.own_places import OwnRules
+from rewindd.service.capture.reader import Reader
 from rewindd.service.capture.sighting import arming, limits
 from rewindd.service.locking import locked
 from rewindd.service.state import FirstCapture, State, Tree
@@ -39,6 +42,8 @@ BATCH_BYTES = 256 << 10
 INLINE_BYTES = SMALL_BYTES
 #: Files that a reader takes at a time, and goes through directory by directory; beyond it their order of importance holds.
 PORTION_FILES = 512
+#: Files for which a process is started that reads them: it takes 0.1 s, and needs 30 MB.
+MANY_FILES = 2000
 #: Portions being read at a time: more than there are cores helps only where the disk is slow.
 READERS = 2
 #: Transactions that a reader has under way while it packs the next.
@@ -112,16 +117,30 @@ async def _run(state: State, tree: Tree, first: FirstCapture) -> None:
 async def _capture(state: State, tree: Tree, first: FirstCapture) -> None:
     noticing.watch(state, tree)
     found = await state.bridge.work(_census, state, tree)
-    async with locked(state, tree):
-        await _enter_census(state, tree, first, found)
-    portions = _portions(found.files)
-    async with anyio.create_task_group() as readers:
-        for _ in range(READERS):
-            readers.start_soon(_read_all, state, tree, first, portions)
+    async with _reader(state, sum(one.path not in tree.index for one in found.files)) as reader:
+        async with locked(state, tree):
+            await _enter_census(state, tree, first, found)
+        portions = _portions(found.files)
+        async with anyio.create_task_group() as readers:
+            turn = anyio.Lock()
+            for _ in range(READERS):
+                readers.start_soon(_read_all, state, tree, first, portions, reader, turn)
     async with locked(state, tree):
         await observe(state, tree)
         await _finish(state, tree)
     log.info("workspace %s is captured: %d files", tree.workspace.id, tree.index.files)
+
+
+@asynccontextmanager
+async def _reader(state: State, files: int) -> AsyncIterator[Reader | None]:
+    """Yields a process that reads, where there are many files to be read."""
+    reader = await state.bridge.work(Reader.start) if files >= MANY_FILES else None
+    try:
+        yield reader
+    finally:
+        if reader is not None:
+            with anyio.CancelScope(shield=True):
+                await state.bridge.work(reader.end)
 
 
 async def _enter_census(state: State, tree: Tree, first: FirstCapture, found: Census) -> None:
@@ -136,7 +155,8 @@ async def _enter_census(state: State, tree: Tree, first: FirstCapture, found: Ce
     tree.unseen.update((one.path, one.reason) for one in found.unseen)
     first.missing = dict.fromkeys(one.path for one in found.files if one.path not in tree.index)
     first.total, first.done = max(len(found.files), 1), len(found.files) - len(first.missing)
-    await _enter(state, tree, found.directories)
+    directories = (IndexEntry(path=one.path, version=one.version, signature=one.signature, since=0) for one in found.directories)
+    await _enter(state, tree, directories)
     position = await state.bridge.transact(lambda db: workspaces.allot(db, tree.workspace.id, 1))
     tree.position = position
     listed = [entry for one in found.directories if (entry := tree.index[one.path]).covered is None and one.path not in tree.unseen]
@@ -161,32 +181,55 @@ def _portions(files: Sequence[Counted]) -> Iterator[list[Counted]]:
         yield sorted(files[start : start + PORTION_FILES], key=lambda one: one.path)
 
 
-async def _read_all(state: State, tree: Tree, first: FirstCapture, portions: Iterator[list[Counted]]) -> None:
+async def _read_all(
+    state: State, tree: Tree, first: FirstCapture, portions: Iterator[list[Counted]], reader: Reader | None, turn: anyio.Lock
+) -> None:
+    """Reads portions until there are no more. `turn`: a reader takes one at a time; meanwhile the one before is entered."""
     for portion in portions:
         with state.storing.under_way():
-            await _keep(state, tree, first, portion)
+            wanted = [one for one in portion if one.path in first.missing]
+            entries: dict[RelPath, IndexEntry] = {}
+            if reader is not None:
+                async with turn:
+                    entries = await state.bridge.work(_read_elsewhere, state, tree, wanted, reader)
+            await _keep(state, tree, first, wanted, entries)
+        state.settle()
+        first.done += len(wanted)
+        state.handled_bytes += sum(one.size for one in portion)
 
 
-async def _keep(state: State, tree: Tree, first: FirstCapture, portion: list[Counted]) -> None:
-    wanted = [one.path for one in portion if one.path in first.missing]
-    looks, unseen = await state.bridge.work(_read, state, tree, wanted)
+async def _keep(state: State, tree: Tree, first: FirstCapture, wanted: list[Counted], entries: dict[RelPath, IndexEntry]) -> None:
+    """Enters what was read of a portion, after what was not is."""
+    rest = [one.path for one in wanted if one.path not in entries]
+    looks, unseen = await state.bridge.work(_read, state, tree, rest) if rest else ([], [])
+    entries.update((one.path, IndexEntry(path=one.path, version=one.version, signature=one.signature, since=0)) for one in looks)
     async with locked(state, tree):
-        await _enter(state, tree, looks)
+        await _enter(state, tree, entries.values())
         await enter_unknown(state, tree, [one.path for one in unseen if not one.is_limit])
         tree.unseen.update((one.path, one.reason) for one in unseen if not one.is_limit)
         left = {one.path: one.reason for one in unseen if one.is_limit}
         if left:
             await state.bridge.transact(lambda db: index.leave_out(db, tree.workspace.id, left))
             tree.left_out.put(left)
-        for path in wanted:
-            first.missing.pop(path, None)
-    state.settle()
-    first.done += len(wanted)
-    state.handled_bytes += sum(one.size for one in portion)
+        for one in wanted:
+            first.missing.pop(one.path, None)
+
+
+def _read_elsewhere(state: State, tree: Tree, files: Sequence[Counted], reader: Reader) -> dict[RelPath, IndexEntry]:
+    """Has the reader read what no limit leaves out, and keeps the contents; returns what it told of."""
+    bounds = limits(state, tree)
+    allowed: list[tuple[RelPath, int]] = []
+    for one in files:
+        if one.size <= SMALL_BYTES and bounds.refuse(one.path, None)(one.size) is None:
+            bounds.took(one.path, None, File(b"", one.size, 0))
+            allowed.append((one.path, one.size))
+    with state.bridge.sending(ahead=AHEAD) as send:
+        found = reader.read(tree.workspace, allowed, lambda part: send(partial(keeping.put, batch=[*part.packs, *part.inline])))
+    return {entry.path: entry for entry in found}
 
 
 def _read(state: State, tree: Tree, paths: Sequence[RelPath]) -> tuple[list[Look], list[Unseen]]:
-    """Reads a portion of the files and keeps their contents, in transactions of which the next is packed while one is committed."""
+    """Reads files and keeps their contents, in transactions of which the next is packed while one is committed."""
     bounds = limits(state, tree)
     looks: list[Look] = []
     unseen: list[Unseen] = []
@@ -210,14 +253,11 @@ def _read(state: State, tree: Tree, paths: Sequence[RelPath]) -> tuple[list[Look
     return looks, unseen
 
 
-async def _enter(state: State, tree: Tree, looks: Sequence[Look]) -> None:
+async def _enter(state: State, tree: Tree, entries: Iterable[IndexEntry]) -> None:
     """Enters what was never known, and of which the contents are kept. What somebody else looked at meanwhile is known, and newer."""
-    fresh = [one for one in looks if one.path not in tree.index]
+    fresh = [one for one in entries if one.path not in tree.index]
     for start in range(0, len(fresh), ENTER_ROWS):
-        part = [
-            IndexEntry(path=one.path, version=one.version, signature=one.signature, since=0) for one in fresh[start : start + ENTER_ROWS]
-        ]
-        write = partial(_write, tree=tree, entries=part)
+        write = partial(_write, tree=tree, entries=fresh[start : start + ENTER_ROWS])
         known, tree.position = await state.bridge.transact(write, bulk=True, lasting=False)
         tree.index.put(known)
 
