@@ -25,6 +25,7 @@ _BY_NUMBER = {
     "left_out": ("workspace", "path"),
     "claims": ("workspace", "path", "session", "bracket"),
     "stakes": ("workspace", "session", "path"),
+    "former_stakes": ("workspace", "path", "session"),
     "cursors": ("workspace", "session"),
     "checkpoints": ("number",),
 }

@@ -62,6 +62,11 @@ _TABLES = (
         workspace INTEGER NOT NULL REFERENCES workspaces (number), session INTEGER NOT NULL REFERENCES sessions (number),
         path BLOB NOT NULL, since INTEGER NOT NULL, deep INTEGER NOT NULL, checksum INTEGER NOT NULL,
         PRIMARY KEY (workspace, session, path)) WITHOUT ROWID""",
+    # By path, which is what is asked for: nobody goes through what a closed session had.
+    """CREATE TABLE former_stakes (
+        workspace INTEGER NOT NULL REFERENCES workspaces (number), path BLOB NOT NULL,
+        session INTEGER NOT NULL REFERENCES sessions (number), since INTEGER NOT NULL, deep INTEGER NOT NULL, checksum INTEGER NOT NULL,
+        PRIMARY KEY (workspace, path, session)) WITHOUT ROWID""",
     """CREATE TABLE cursors (
         workspace INTEGER NOT NULL REFERENCES workspaces (number), session INTEGER NOT NULL REFERENCES sessions (number),
         seq INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (workspace, session)) WITHOUT ROWID""",

@@ -143,6 +143,12 @@ def number_of(db: Connection, id: SessionId) -> int:  # noqa: A002
     return found[0]
 
 
+def id_of(db: Connection, number: int) -> SessionId | None:
+    """Returns the id of the session with that number; None where there is none, or it cannot be read."""
+    found = named(db, "SELECT number, id FROM sessions WHERE number = ?", (number,))
+    return SessionId(found[0][1]) if found else None
+
+
 def ids_of(db: Connection, workspace: WorkspaceId) -> dict[int, SessionId]:
     """Returns the ids of all sessions of a workspace by number."""
     return {number: SessionId(id_) for number, id_ in named(db, "SELECT number, id FROM sessions WHERE workspace = ?", (workspace,))}

@@ -6,7 +6,9 @@ import pytest
 
 import rewindd
 from rewindd import errors
+from rewindd.paths import FsText
 from rewindd.protocol import replies
+from rewindd.protocol.retention import Forget, Forgotten
 from support.desk import Desk, edit, reasons, saved
 
 pytestmark = pytest.mark.anyio
@@ -316,6 +318,41 @@ async def test_dependents(desk: Desk) -> None:
         assert told(plan) == expected
         assert told(await one.rewind(start.id, plan=plan.plan_id)) == expected
         assert (await third.rewind("@", dry_run=True)).dependents == []
+
+
+async def test_dependents_of_sessions_that_are_closed(desk: Desk) -> None:
+    """A closed session counts by what it claimed, before or after what goes, a file or a directory above it; not without a checkpoint."""
+    desk.write("d/used", lines())
+
+    async def closed(agent: str, path: str, *, saves: bool = True) -> str:
+        async with desk.session(agent=agent, session_id=agent) as session:
+            await session.snapshot(path)
+            made = (await session.save(agent)).id if saves else ""
+            await session.close()
+            return made
+
+    async with desk.session(agent="codex") as one, desk.session(agent="before") as before, desk.session(agent="earlier") as earlier:
+        start = await one.save()
+        await before.snapshot("d/used")
+        await edit(one, desk, "d/used", lines(_2="one"))
+        await one.save()
+        checkpoints = {"before": (await before.save()).id, "above": await closed("above", "d"), "twice": await closed("twice", "d/used")}
+        await before.close()
+        await closed("twice", "elsewhere")
+        await closed("unsaved", "d/used", saves=False)
+        await closed("elsewhere", "elsewhere")
+        await earlier.save()
+        await saved(one, desk, "something", "else\n")
+        await earlier.snapshot("d/used")
+        await earlier.close()
+
+        found = (await one.rewind(start.id, dry_run=True)).dependents
+        assert {d.agent: d.checkpoint_id for d in found} == checkpoints
+        assert all([str(path) for path in d.paths] == ["d/used"] for d in found)
+
+        await desk.client.ask(Forget(what=FsText("twice")), Forgotten)
+        del checkpoints["twice"]
+        assert {d.agent: d.checkpoint_id for d in (await one.rewind(start.id, dry_run=True)).dependents} == checkpoints
 
 
 async def test_dependents_are_cut_and_counted(desk: Desk) -> None:

@@ -18,7 +18,7 @@ from rewindd.service.asking import render
 from rewindd.service.locking import locked
 from rewindd.service.places import is_there
 from rewindd.service.state import State
-from rewindd.store import erasing, upkeep
+from rewindd.store import erasing, stakes, upkeep
 from rewindd.store.database import Connection
 
 log = logging.getLogger(__name__)
@@ -101,6 +101,14 @@ async def erase_events(state: State, numbers: Iterable[int]) -> None:
     after: int | None = 0 if listed else None
     while after is not None:
         after = await state.bridge.transact(partial(erasing.events_page, numbers=listed, after=after), bulk=True)
+
+
+async def drop_former_stakes(state: State, workspace: WorkspaceId, position: int) -> None:
+    """Forgets what closed sessions had a stake in that have no checkpoint after a position: none of them can be a dependent any more."""
+    page = partial(stakes.drop_former, workspace=workspace, position=position)
+    after = await state.bridge.transact(partial(page, after=None), bulk=True)
+    while after is not None:
+        after = await state.bridge.transact(partial(page, after=after), bulk=True)
 
 
 def _note(db: Connection, gone: _Gone) -> None:

@@ -159,6 +159,7 @@ async def _session(state: State, session: Session, is_dry: bool) -> _Erased:
         for start in range(0, len(numbers), PAGE):
             part = numbers[start : start + PAGE]
             await state.bridge.transact(partial(pruning_rows.drop_whole, numbers=part), bulk=True)
+        await ageing.drop_former_stakes(state, session.workspace, -1)
         await ageing.erase_events(state, [number])
     return erased
 

@@ -129,6 +129,7 @@ async def sweep(state: State, workspace: Workspace, went: Went) -> None:
             drop = partial(pruning.drop_operations, workspace=workspace.id, session=session, until=frontier)
             while gone := await state.bridge.transact(drop, bulk=True):
                 went.operations += gone
+        await ageing.drop_former_stakes(state, workspace.id, frontier)
 
 
 async def _sweep_stretch(state: State, workspace: Workspace, stretch: Stretch, went: Went) -> None:

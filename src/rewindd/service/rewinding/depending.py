@@ -1,20 +1,23 @@
 """Dependents: later checkpoints of other sessions that were made on top of what a rewind takes back."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 from rewindd.model.ids import SessionId
 from rewindd.model.session import Checkpoint
+from rewindd.model.stakes import Stakes
 from rewindd.paths import RelPath
 from rewindd.plan.settle import Decision
 from rewindd.protocol import replies
 from rewindd.service.rewinding.families import readable
 from rewindd.service.state import State, Tree
-from rewindd.store import checkpoints
+from rewindd.store import checkpoints, stakes
 from rewindd.timeline.history import Timeline
 
 #: Paths that one dependent names; the others are counted.
 NAMED_PATHS = 20
+#: Paths for which former stakes are read in one transaction, some milliseconds.
+PART_PATHS = 200
 
 #: The paths that a session edited or claimed, each with the position at which it did.
 _Uses = list[tuple[int, RelPath]]
@@ -29,7 +32,7 @@ async def dependents(
     the checkpoints that came after.
     """
     first = {decision.path: min((*decision.off, *decision.on)) for decision in decisions if decision.off or decision.on}
-    uses = _uses(tree, timeline, first, along)
+    uses = _uses(tree, timeline, first, await _former(state, tree, list(first)), along)
     found: list[tuple[Checkpoint, list[RelPath]]] = []
     for session, used in uses.items():
         later = await state.bridge.transact(partial(checkpoints.after, session=session, seq=min(seq for seq, _ in used)))
@@ -49,13 +52,24 @@ async def dependents(
     )
 
 
-def _uses(tree: Tree, timeline: Timeline, first: dict[RelPath, int], along: Collection[SessionId]) -> dict[SessionId, _Uses]:
+async def _former(state: State, tree: Tree, paths: Sequence[RelPath]) -> Stakes:
+    """Reads what sessions that are closed now had a stake in."""
+    found = Stakes()
+    for start in range(0, len(paths), PART_PATHS):
+        part = paths[start : start + PART_PATHS]
+        found.put(await state.bridge.transact(partial(stakes.former, workspace=tree.workspace.id, paths=part), bulk=len(paths) > len(part)))
+    return found
+
+
+def _uses(
+    tree: Tree, timeline: Timeline, first: dict[RelPath, int], former: Stakes, along: Collection[SessionId]
+) -> dict[SessionId, _Uses]:
     uses: dict[SessionId, _Uses] = {}
     for path, seq in first.items():
         live = timeline.live(timeline.position, path)
         edits = [(owner, row.seq) for row in timeline.rows(path) if row.seq > seq and row.seq in live for owner in row.owner]
         # A stake is a session's first word on a path: a claim before the row says that it is at work there all the same.
-        claims = [(stake.session, max(stake.since, seq)) for stake in tree.stakes.on(path)]
+        claims = [(stake.session, max(stake.since, seq)) for stake in (*tree.stakes.on(path), *former.on(path))]
         for session, at in (*edits, *claims):
             if session not in along:
                 uses.setdefault(session, []).append((at, path))
