@@ -5,8 +5,8 @@ import logging
 import os
 import resource
 import sys
-from collections.abc import MutableMapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 
 import anyio
 
@@ -75,16 +75,30 @@ def _live(settings: Settings, env: MutableMapping[str, str], running: Running) -
 
 def _prepare(settings: Settings, inherited: int | None, locks: ExitStack) -> None:
     """Takes both locks, and makes way for the socket, once it is sure that both places are the user's alone."""
-    privacy.check_way(os.path.dirname(settings.socket))
-    endpoint.private_directory(os.path.dirname(settings.socket))
-    locks.enter_context(lock.held(f"{settings.socket}.lock", f"socket {settings.socket}"))
-    privacy.check_way(settings.data_dir)
-    placement.check(settings.data_dir, allows_network=settings.allow_network_data_dir)
-    _make_durably(settings.data_dir)
-    locks.enter_context(lock.held(os.path.join(settings.data_dir, "lock"), f"data directory {settings.data_dir}"))
-    privacy.private_data(settings.data_dir)
+    with _usable(f"the socket {settings.socket}", "--socket or REWINDD_SOCKET"):
+        privacy.check_way(os.path.dirname(settings.socket))
+        endpoint.private_directory(os.path.dirname(settings.socket))
+        locks.enter_context(lock.held(f"{settings.socket}.lock", f"socket {settings.socket}"))
+    with _usable(f"the data directory {settings.data_dir}", "--data-dir or REWINDD_DATA_DIR"):
+        privacy.check_way(settings.data_dir)
+        placement.check(settings.data_dir, allows_network=settings.allow_network_data_dir)
+        _make_durably(settings.data_dir)
+        locks.enter_context(lock.held(os.path.join(settings.data_dir, "lock"), f"data directory {settings.data_dir}"))
+        privacy.private_data(settings.data_dir)
     if inherited is None:
         endpoint.make_way(settings.socket)
+
+
+@contextmanager
+def _usable(what: str, setting: str) -> Iterator[None]:
+    """Names in what the system refuses within what it is about, and what else can be done. Raises StoreIO, or what is raised as it is."""
+    try:
+        yield
+    except errors.RewinddError:
+        raise
+    except OSError as exc:
+        why = f"{(exc.strerror or str(exc)).lower()} ({exc.filename})" if exc.filename else str(exc)
+        raise errors.StoreIO(f"{what} cannot be used: {why}; make it writable for you, or name another with {setting}") from exc
 
 
 def _make_durably(directory: str) -> None:

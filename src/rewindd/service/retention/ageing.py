@@ -103,9 +103,9 @@ async def erase_events(state: State, numbers: Iterable[int]) -> None:
         after = await state.bridge.transact(partial(erasing.events_page, numbers=listed, after=after), bulk=True)
 
 
-async def drop_former_stakes(state: State, workspace: WorkspaceId, position: int) -> None:
-    """Forgets what closed sessions had a stake in that have no checkpoint after a position: none of them can be a dependent any more."""
-    page = partial(stakes.drop_former, workspace=workspace, position=position)
+async def drop_former_stakes(state: State, workspace: WorkspaceId) -> None:
+    """Forgets what closed sessions had a stake in that have no checkpoint left from then on: none of them can be a dependent any more."""
+    page = partial(stakes.drop_former, workspace=workspace)
     after = await state.bridge.transact(partial(page, after=None), bulk=True)
     while after is not None:
         after = await state.bridge.transact(partial(page, after=after), bulk=True)

@@ -24,12 +24,13 @@ from rewindd.paths import FsText, RelPath
 from rewindd.protocol.retention import Forget, Forgotten
 from rewindd.service.integrity import backing_up
 from rewindd.service.locking import locked
+from rewindd.service.notices import telling
 from rewindd.service.places import locate
 from rewindd.service.retention import ageing, collecting
 from rewindd.service.retention.collecting import Report
 from rewindd.service.state import State, Tree
 from rewindd.service.workspaces import holding
-from rewindd.store import answers, checkpoints, edits, erasing, index, sessions, upkeep, usage, workspaces
+from rewindd.store import answers, checkpoints, edits, erasing, index, sessions, stakes, upkeep, usage, workspaces
 from rewindd.store import pruning as pruning_rows
 from rewindd.store.database import FILE_NAME, Connection
 from rewindd.store.opening import BACKUP_NAME, DAMAGED_NAME
@@ -159,7 +160,8 @@ async def _session(state: State, session: Session, is_dry: bool) -> _Erased:
         for start in range(0, len(numbers), PAGE):
             part = numbers[start : start + PAGE]
             await state.bridge.transact(partial(pruning_rows.drop_whole, numbers=part), bulk=True)
-        await ageing.drop_former_stakes(state, session.workspace, -1)
+        await telling.end(state, tree, session.id)
+        await ageing.drop_former_stakes(state, session.workspace)
         await ageing.erase_events(state, [number])
     return erased
 
@@ -201,6 +203,8 @@ async def _path(state: State, workspace: Workspace, top: RelPath, is_dry: bool) 
         if not is_dry:  # last: what is asked again after a failure finds by the rows what is still to be told
             for path in paths:
                 await _path_alone(state, tree, path, _Erased("path", erased.name), [], is_dry=False)
+            while await state.bridge.transact(partial(stakes.drop_former_below, workspace=workspace.id, path=top), bulk=True):
+                continue
     return erased
 
 

@@ -112,6 +112,7 @@ async def carry_out(state: State, workspace: Workspace, choice: Choice) -> Went:
         found = []
     await sweep(state, workspace, went)
     if went.dropped:
+        await ageing.drop_former_stakes(state, workspace.id)
         log.info("workspace %s: %d checkpoints and %d rows of its log were pruned", workspace.id, went.dropped, went.rows)
     return went
 
@@ -129,7 +130,6 @@ async def sweep(state: State, workspace: Workspace, went: Went) -> None:
             drop = partial(pruning.drop_operations, workspace=workspace.id, session=session, until=frontier)
             while gone := await state.bridge.transact(drop, bulk=True):
                 went.operations += gone
-        await ageing.drop_former_stakes(state, workspace.id, frontier)
 
 
 async def _sweep_stretch(state: State, workspace: Workspace, stretch: Stretch, went: Went) -> None:

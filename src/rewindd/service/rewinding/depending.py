@@ -1,23 +1,22 @@
 """Dependents: later checkpoints of other sessions that were made on top of what a rewind takes back."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 
 from rewindd.model.ids import SessionId
 from rewindd.model.session import Checkpoint
 from rewindd.model.stakes import Stakes
-from rewindd.paths import RelPath
+from rewindd.paths import ROOT, RelPath
 from rewindd.plan.settle import Decision
 from rewindd.protocol import replies
 from rewindd.service.rewinding.families import readable
 from rewindd.service.state import State, Tree
 from rewindd.store import checkpoints, stakes
+from rewindd.store.stakes import Asked
 from rewindd.timeline.history import Timeline
 
 #: Paths that one dependent names; the others are counted.
 NAMED_PATHS = 20
-#: Paths for which former stakes are read in one transaction, some milliseconds.
-PART_PATHS = 200
 
 #: The paths that a session edited or claimed, each with the position at which it did.
 _Uses = list[tuple[int, RelPath]]
@@ -32,7 +31,7 @@ async def dependents(
     the checkpoints that came after.
     """
     first = {decision.path: min((*decision.off, *decision.on)) for decision in decisions if decision.off or decision.on}
-    uses = _uses(tree, timeline, first, await _former(state, tree, list(first)), along)
+    uses = _uses(tree, timeline, first, await _former(state, tree, first), along)
     found: list[tuple[Checkpoint, list[RelPath]]] = []
     for session, used in uses.items():
         later = await state.bridge.transact(partial(checkpoints.after, session=session, seq=min(seq for seq, _ in used)))
@@ -52,12 +51,17 @@ async def dependents(
     )
 
 
-async def _former(state: State, tree: Tree, paths: Sequence[RelPath]) -> Stakes:
-    """Reads what sessions that are closed now had a stake in."""
+async def _former(state: State, tree: Tree, first: Mapping[RelPath, int]) -> Stakes:
+    """Reads what sessions that are closed now had a stake in, a page at a time: in these paths, as far as they saved at their positions or later."""
+    oldest = dict(first)
+    for path, seq in first.items():
+        for above in (ROOT, *path.ancestors):
+            oldest[above] = min(seq, oldest.get(above, seq))
+    rest = [Asked(path=path, seq=seq, deep=path not in first) for path, seq in oldest.items()]
     found = Stakes()
-    for start in range(0, len(paths), PART_PATHS):
-        part = paths[start : start + PART_PATHS]
-        found.put(await state.bridge.transact(partial(stakes.former, workspace=tree.workspace.id, paths=part), bulk=len(paths) > len(part)))
+    while rest:
+        page, rest = await state.bridge.transact(partial(stakes.former, workspace=tree.workspace.id, asked=rest), bulk=True)
+        found.put(page)
     return found
 
 
