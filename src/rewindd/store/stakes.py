@@ -92,7 +92,7 @@ def end(db: Connection, workspace: WorkspaceId, session: SessionId, limit: int) 
 
 
 def former(db: Connection, workspace: WorkspaceId, asked: Sequence[Asked]) -> tuple[list[Stake], list[Asked]]:
-    """Returns those of a page of the stakes that are asked for, but for damaged ones, and what is still to be asked. Raises UnknownWorkspace."""
+    """Returns a page of the stakes that are asked for, but for damaged ones, and what is still to be asked. Raises UnknownWorkspace."""
     number, found, rest, room = number_of(db, workspace), list[Stake](), list(asked[PART_ASKED:]), PAGE_FORMER
     newest: dict[int, int] = {}
     for at, one in enumerate(asked[:PART_ASKED]):
@@ -134,7 +134,7 @@ def drop_former_below(db: Connection, workspace: WorkspaceId, path: RelPath) -> 
 
 
 def _former(db: Connection, asked: Asked, newest: dict[int, int], row: tuple[Field, ...]) -> Stake | None:
-    """Returns the stake of a row, where it is one that is asked for; `newest`: positions of sessions' newest checkpoints, as they are found."""
+    """Returns a row's stake, where that is asked for; `newest`: positions of sessions' newest checkpoints, as they are found."""
     if not is_sound(row):
         _FORMER.tell(row)
         return None
@@ -148,8 +148,8 @@ def _former(db: Connection, asked: Asked, newest: dict[int, int], row: tuple[Fie
 
 
 def _number(field: Field) -> int:
-    """A number of a row: SQLite keeps what looks like one as one, whatever became of it."""
-    return field if isinstance(field, int) else 0
+    """A number of a row; where damage made something else of it, what is behind all numbers, as SQLite has it."""
+    return field if isinstance(field, int) else (1 << 63) - 1
 
 
 def _keep_former(db: Connection, workspace: int, session: int, ending: Iterable[tuple[bytes, int, int]]) -> None:

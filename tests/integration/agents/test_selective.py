@@ -355,6 +355,26 @@ async def test_dependents_of_sessions_that_are_closed(desk: Desk) -> None:
         assert {d.agent: d.checkpoint_id for d in (await one.rewind(start.id, dry_run=True)).dependents} == checkpoints
 
 
+async def test_dependents_of_many_paths(desk: Desk) -> None:
+    """Of a session that is closed and had claimed hundreds of paths, or what is above them, every one is counted."""
+    names = [f"d{number % 7}/{number:03}" for number in range(600)]
+    for name in names:
+        desk.write(name, "0\n")
+    async with desk.session() as one, desk.session(agent="all") as every, desk.session(agent="top") as top:
+        start = await one.save()
+        for session, claimed in ((every, names), (top, ["d3"])):
+            await session.snapshot(*claimed)
+        await one.snapshot(*names)
+        for name in names:
+            desk.write(name, "1\n")
+        await one.save()
+        made = {"all": (await every.save()).id, "top": (await top.save()).id}
+        await every.close()
+        await top.close()
+        found = (await one.rewind(start.id, dry_run=True)).dependents
+        assert {d.agent: (d.checkpoint_id, d.count) for d in found} == {"all": (made["all"], 600), "top": (made["top"], 86)}
+
+
 async def test_dependents_are_cut_and_counted(desk: Desk) -> None:
     """Of many paths the first twenty are named."""
     names = [f"{number:02}" for number in range(30)]

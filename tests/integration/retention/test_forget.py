@@ -1,14 +1,18 @@
 """`forget` on a real daemon: after it the bytes are nowhere in the data directory, compressed or not, and all else is as it was."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from rewindd import errors
+from rewindd.model.ids import SessionId
 from rewindd.paths import FsText
 from rewindd.protocol import replies, requests
+from rewindd.store import sessions
 from rewindd.store.compression import ZstdDecompressor, ZstdError
+from rewindd.store.database import open_database
 from support.desk import Desk, edit, saved
 
 pytestmark = pytest.mark.anyio
@@ -132,3 +136,31 @@ async def test_a_workspace(keeping_two: Desk) -> None:
     assert (await desk.client.status()).workspaces == []
     async with desk.session() as session:
         await saved(session, desk, "file", "anew\n")
+
+
+async def test_what_sessions_claimed(keeping_two: Desk) -> None:
+    """It goes with a session that was closed, or is only idle; with a path what anybody claimed there, and nothing beside it."""
+    desk = keeping_two
+    for name in ("d/f", "d.f", "other"):
+        desk.write(name, "0\n")
+    for name, claimed in (("stays", ["d/f", "d.f", "other"]), ("goes", ["other"]), ("idle", ["other"])):
+        async with desk.session(agent=name, session_id=name) as session:
+            await session.snapshot(*claimed)
+            await session.save()
+            if name != "idle":
+                await session.close()
+    assert {whose for _, whose in _claimed(desk)} == {"stays", "goes", "idle"}
+    with closing(open_database(str(desk.daemon.data_dir))) as db:
+        sessions.seen(db, SessionId("idle"), 0)  # long ago
+    desk.daemon.start(env={"HOME": str(desk.daemon.directory / "home")})
+    for what in ("goes", "idle", "d"):
+        await forget(desk, what)
+    assert _claimed(desk) == {("d.f", "stays"), ("other", "stays")}
+
+
+def _claimed(desk: Desk) -> set[tuple[str, str]]:
+    """Which paths the store says were claimed, and by whom; the daemon is stopped for it."""
+    desk.daemon.stop()
+    query = "SELECT path, id FROM {} JOIN sessions ON number = session"
+    with closing(sqlite3.connect(Path(desk.daemon.data_dir) / "store.db")) as db:
+        return {(path.decode(), id_) for table in ("stakes", "former_stakes") for path, id_ in db.execute(query.format(table))}

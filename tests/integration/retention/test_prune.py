@@ -133,3 +133,33 @@ async def test_nobody_waits(keeping_two: Desk) -> None:
         assert went.contents >= 500
         found = await desk.client.ask(requests.Collect(), replies.Collected)
         assert found.longest_ms < 50
+
+
+async def test_what_a_closed_session_claimed(keeping_two: Desk) -> None:
+    """Its kept checkpoints are dependents after a prune as before it; those that went, and what only they rested on, are none."""
+    desk = keeping_two
+    desk.write("f", "0\n")
+    async with desk.session(agent="one") as one:
+        start = await one.save("start")
+        await saved(one, desk, "f", "1\n", "mine")
+        async with desk.session(agent="kept") as kept, desk.session(agent="goes", session_id="goes") as goes:
+            await kept.snapshot("f")
+            await goes.snapshot("f")
+            made, going = await kept.save(), await goes.save()
+            for name in ("a", "b"):
+                desk.write(name, "else\n")
+                await goes.save()
+            await kept.close()
+            await goes.close()
+        for number in range(5):
+            await saved(one, desk, "g", f"{number}\n")
+
+        async def dependents() -> dict[str, str]:
+            return {one.agent: one.checkpoint_id for one in (await one.rewind(start.id, dry_run=True)).dependents}
+
+        assert await dependents() == {"kept": made.id, "goes": going.id}
+        assert (await prune(desk)).dropped > 0
+        left = await dependents()
+        assert left["kept"] == made.id
+        assert left["goes"] not in ("", going.id), "the first one after it that is kept"
+        await verified(desk)

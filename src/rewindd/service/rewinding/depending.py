@@ -52,15 +52,15 @@ async def dependents(
 
 
 async def _former(state: State, tree: Tree, first: Mapping[RelPath, int]) -> Stakes:
-    """Reads what sessions that are closed now had a stake in, a page at a time: in these paths, as far as they saved at their positions or later."""
+    """Reads, a page at a time, which sessions that were closed had stakes in these paths, and saved at these positions or later."""
     oldest = dict(first)
     for path, seq in first.items():
         for above in (ROOT, *path.ancestors):
             oldest[above] = min(seq, oldest.get(above, seq))
     rest = [Asked(path=path, seq=seq, deep=path not in first) for path, seq in oldest.items()]
-    found = Stakes()
+    found, is_many = Stakes(), len(rest) > stakes.PART_ASKED
     while rest:
-        page, rest = await state.bridge.transact(partial(stakes.former, workspace=tree.workspace.id, asked=rest), bulk=True)
+        page, rest = await state.bridge.transact(partial(stakes.former, workspace=tree.workspace.id, asked=rest), bulk=is_many)
         found.put(page)
     return found
 
