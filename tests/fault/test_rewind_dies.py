@@ -306,7 +306,7 @@ def test_a_power_cut_took_what_was_not_synced(stage: Stage) -> None:
     (stage.root / "to-directory").write_text(f"{EDITOR_LINE}\n")
     theirs = {name: seen(stage.root / name) for name in ("merged", "to-directory")}
     assert theirs["merged"] == stage.before["merged"]
-    found = stage.look_back()
+    found = stage.look_back(power_cut=True)
     assert found["recovered"] == [DONE]
     assert found["tree"] == stage.after | theirs
     assert found["answers"][0] == found["answers"][1]
@@ -319,7 +319,7 @@ def test_a_power_cut_tore_what_was_put_in_place(stage: Stage, left: int) -> None
     """Cut off with all in place and nothing synced: a file of which only the first pages are there is put there again, whole."""
     assert stage.do("die:1:tree.unstage").was_killed
     os.truncate(stage.root / "big", left)
-    found = stage.look_back()
+    found = stage.look_back(power_cut=True)
     assert found["recovered"] == [DONE]
     assert found["tree"] == stage.after
     assert found["log"] == []
@@ -332,10 +332,27 @@ def test_a_power_cut_tore_what_was_put_back(stage: Stage) -> None:
     (stage.root / "to-file" / "inside").write_text(f"{EDITOR_LINE}\n")
     assert stage.recover("die:1:tree.unstage").was_killed
     os.truncate(stage.root / "file", 0)
-    found = stage.look_back()
+    found = stage.look_back(power_cut=True)
     assert found["recovered"] == [ROLLED_BACK]
     expect(found["tree"], stage.before, "to-file/inside", f"file 644 {EDITOR_LINE}\n", "torn")
     assert found["log"] == []
+
+
+def test_what_is_as_before_without_a_power_cut(stage: Stage) -> None:
+    """Decided and not synced, and only the daemon died: who made a path as it was before the rewind meant it, and it stays so."""
+    assert stage.do("die:1:tree.sync").was_killed
+    assert stage.tree == stage.after
+    brought_back = [path for path in stage.after if path not in stage.before and stage.after[path].startswith("file")]
+    for path in brought_back:
+        (stage.root / path).unlink()
+    os.truncate(stage.root / "big", 8192)
+    theirs = stage.tree
+    found = stage.look_back()
+    assert brought_back
+    assert found["tree"] == theirs
+    assert found["recovered"] == []
+    assert found["log"] == []
+    assert stage.leftovers == []
 
 
 @pytest.mark.long

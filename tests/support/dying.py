@@ -7,6 +7,7 @@ comes after its answer. Arguments and results are plain data.
 import errno
 import json
 import os
+import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ from rewindd.protocol.replies import Reply
 from rewindd.protocol.requests import Request
 from rewindd.service.dispatch import Service
 from rewindd.service.doors.door import Door
+from rewindd.service.rewinding import recoveries
 from rewindd.service.running import running
 from rewindd.service.state import State
 from rewindd.store import edits, index, operations, workspaces
@@ -105,6 +107,12 @@ class NoDoors:
 
     async def close(self, grant: GrantId) -> None:
         """Nobody was in."""
+
+
+def boot_anew(place: Path) -> None:
+    """From now on this process's lives come after a power cut, so to say: the machine has booted since. `place`: for a file of its own."""
+    place.write_text(secrets.token_hex())
+    recoveries.BOOT_ID = place
 
 
 @asynccontextmanager
@@ -314,8 +322,10 @@ def recover(top: str, fault: str | None = None) -> dict[str, Any]:
     return anyio.run(live)
 
 
-def look_back(top: str, act: str) -> dict[str, Any]:
-    """The next life: what it recovered, what the same key gives (twice), and what an undo of it gives."""
+def look_back(top: str, act: str, power_cut: bool = False) -> dict[str, Any]:
+    """The next life: what it recovered, what the same key gives (twice), and what an undo of it gives. `power_cut`: it comes after one."""
+    if power_cut:
+        boot_anew(Path(top, "boot"))
 
     async def live() -> dict[str, Any]:
         async with life(top) as desk:

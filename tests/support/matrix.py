@@ -121,11 +121,13 @@ def live_through(
 def look(top: str, name: str, asked: int = 0, pool: str | None = None) -> dict[str, Any]:
     """The next life: what it recovered, what is there; then each request is asked twice again (`asked` 0: none), and what is there then.
 
-    `pool`: where files stay that this life removes.
+    `pool`: where files stay that this life removes; it comes after a power cut then.
     """
     case = CASES[name]
     facts: Facts = json.loads(Path(top, "facts").read_text())
     found: dict[str, Any] = {}
+    if pool is not None:
+        dying.boot_anew(Path(pool).with_name("boot"))
 
     async def live() -> None:
         async with life(top, has_doors=case.has_doors) as desk:

@@ -86,9 +86,9 @@ class Stage:
         """A life that recovers, with a fault armed."""
         return self._run(dying.recover, fault=fault)
 
-    def look_back(self) -> dict[str, Any]:
-        """What the next life finds, answers and undoes."""
-        found: dict[str, Any] = self._run(dying.look_back).result
+    def look_back(self, *, power_cut: bool = False) -> dict[str, Any]:
+        """What the next life finds, answers and undoes; `power_cut`: the machine has booted since."""
+        found: dict[str, Any] = self._run(dying.look_back, power_cut=power_cut).result
         return found
 
     def _run(self, function: Callable[..., object], **arguments: object) -> Ended:

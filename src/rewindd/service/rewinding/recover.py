@@ -3,11 +3,13 @@
 An operation that was `applying` is finished when every step that is left is still as planned, and, where it is to be done whole, each can
 be done; else the steps done are taken
 back where they still hold what we wrote, and whatever somebody changed meanwhile stays as they left it. One that was
-`applied` may have lost renames to a power cut: what is not as it was decided, and not changed by anybody, is done again.
+`applied` may have lost renames to a power cut: what is not as it was decided, and not changed by anybody, is done again. Where the
+machine went on since, nothing was lost, and whatever is there is somebody's.
 """
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -37,17 +39,23 @@ log = logging.getLogger(__name__)
 
 async def recover_all(state: State) -> None:
     """Recovers every open operation; at start, before any request. One that cannot be recovered now stays open."""
+    is_over = True
     for operation in await state.bridge.transact(operations.unfinished):
         try:
             tree = await state.tree(operation.workspace)
         except (StoreError, UnknownWorkspace) as exc:  # a damaged row must not keep the daemon from starting
             log.error("operation %s stays open: %s", operation.id, exc)
+            is_over = False
             continue
         try:
             await recover(state, tree, operation)
         except Busy as exc:
             log.warning("operation %s stays open: %s", operation.id, exc)
             tree.interrupted = True
+            is_over = False
+    if is_over:
+        with suppress(StoreError):  # the next life believes then that it may have lost something
+            await state.recovered.all_over(state.bridge)
 
 
 async def recover(state: State, tree: Tree, operation: Operation) -> None:
@@ -193,9 +201,12 @@ async def _as_it_can_be(state: State, tree: Tree, steps: Sequence[Step]) -> dict
 
 
 async def _redo_lost(state: State, tree: Tree, operation: Operation, steps: Sequence[Step]) -> None:
-    """Does again what a power cut took of an operation that is decided; what was changed since stays."""
+    """Does again what a power cut took of an operation that is decided; what was changed since stays.
+
+    Where there was none, a path that holds again what was there before the operation was made so by somebody.
+    """
     await state.bridge.work(_remove_stages, state, tree, operation, steps)
-    standing = await state.bridge.work(_look, state, tree, operation, steps)
+    standing = await state.bridge.work(_look, state, tree, operation, steps) if state.recovered.may_have_lost else []
     decided = [one for one in standing if one.is_change and one.now is not None and _is_as_decided(tree, one.step)]
     lost = [
         replace(one.step, expect=one.now.version, signature=one.now.signature)
@@ -253,7 +264,7 @@ def _look(state: State, tree: Tree, operation: Operation, steps: Sequence[Step])
     content = StoredContent(state, (), {})
     with tree.root() as root:
         found = [(step, _seen(root, step), staged(root, operation.id, step)) for step in steps]
-        torn = [one[0].path for one in found if _is_torn(root, operation, *one, content)]
+        torn = [one[0].path for one in found if state.recovered.may_have_lost and _is_torn(root, operation, *one, content)]
     return judge(found, torn)
 
 

@@ -1,11 +1,14 @@
 """What recovery did, for `status`: noted with the commit that closes each operation, until a daemon that said so ends.
 
 Nobody may ask the daemon that recovered: it is ended when it is idle, dies again, or is started by another command.
+
+And whether a power cut came in between: a daemon that only died has lost nothing of what it wrote to files, synced or not.
 """
 
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -18,6 +21,9 @@ from rewindd.store.database import Connection
 #: Operations that are named at most, the newest.
 MOST_TOLD = 20
 _NAME = "recovered"
+#: In which boot everything was begun that is not over (random(4), "boot_id"; another one at each boot).
+_BOOT = "boot"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 #: Of each operation its id, and what became of it.
 _Noted = list[tuple[str, str]]
 
@@ -26,17 +32,30 @@ _decoder = msgspec.msgpack.Decoder(_Noted)
 
 
 class Recoveries:
-    """The operations that were recovered in this life, and in those before it that nobody was told of."""
+    """The operations that were recovered in this life, and in those before it that nobody was told of.
+
+    `may_have_lost`: a power cut may have taken what was not synced of an operation that is not over.
+    """
 
     def __init__(self) -> None:
         self._listed: dict[str, Recovered] = {}
         self._is_told = True
+        self._boot = _this_boot()
+        self.may_have_lost = True
 
     async def load(self, bridge: Bridge) -> None:
         """Takes up what an earlier life noted. Raises StoreError."""
         noted = await bridge.transact(_noted)
         self._listed = {id_: Recovered(operation_id=id_, outcome=outcome) for id_, outcome in noted}
         self._is_told = not noted
+        self.may_have_lost = self._boot is None or await bridge.transact(lambda db: upkeep.find(db, _BOOT)) != self._boot
+
+    async def all_over(self, bridge: Bridge) -> None:
+        """Notes that no operation of an earlier boot is open any more. Durable on return. Raises StoreError."""
+        boot = self._boot
+        if boot is not None and self.may_have_lost:
+            await bridge.transact(lambda db: upkeep.put(db, _BOOT, boot))
+            self.may_have_lost = False
 
     def add(self, done: Recovered) -> None:
         """Has `status` name it, once `note` is committed."""
@@ -52,6 +71,14 @@ class Recoveries:
                 await bridge.transact(partial(_drop, told=listed), lasting=False)
                 self._is_told = len(listed) == len(self._listed)
         return listed
+
+
+def _this_boot() -> bytes | None:
+    """Returns what this boot is known by; None where that is not to be had."""
+    try:
+        return BOOT_ID.read_bytes().strip() or None
+    except OSError:
+        return None
 
 
 def note(db: Connection, done: Recovered) -> None:
