@@ -313,8 +313,22 @@ def what_installing_says(place: Place) -> None:
 
 
 def uninstalled_the_data_is_left(place: Place) -> None:
-    """What was installed is gone, and so is the daemon; the data is there until it is purged."""
+    """What was installed is gone, and so is the daemon; the data is there until it is purged. While a command runs nothing is touched."""
     place.pid()
+    tree, go = place.home.parent / "ended", place.home.parent / "ended-go"
+    tree.mkdir()
+    place.run("rewindctl", "-C", str(tree), "session", "open", "--id", "last")
+    command = f"rewindctl -C {tree} --session last run -- sh -c 'touch begun; until [ -e {go} ]; do sleep 0.1; done; exit 7'"
+    running = place.start("sh", "-c", f"exec {command}")
+    while not (tree / "begun").exists():
+        assert running.poll() is None
+        select.select([], [], [], 0.02)
+    before = place.installed()
+    assert "nothing was removed; end it, then run this again" in place.run(str(ROOT / "scripts/uninstall"), status=1)
+    assert place.installed() == before
+    go.touch()
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 7, err
     shutil.rmtree(place.home / ".config/systemd/user/rewindd.service.d")
     place.uninstall()
     left = {path for path in place.everything() if path.startswith((".local", ".config"))}
