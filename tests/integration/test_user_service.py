@@ -276,7 +276,9 @@ def an_upgrade_in_place(place: Place) -> None:
         select.select([], [], [], 0.02)
     install = str(another_version(place) / "scripts/install")
     strict = place.home / ".config/systemd/user/rewindd.service.d/strict.conf"
-    assert f"the service stays hardened further, by {strict}" in place.run(install, "--dry-run")
+    rehearsed = place.run(install, "--dry-run")
+    assert f"the service stays hardened further, by {strict}" in rehearsed
+    assert f"would keep {place.home}/.config/systemd/user/rewindd.service, which is the same" in rehearsed
     said = place.run(install, "--no-strict")
     assert f"kept {place.home}/.config/systemd/user/rewindd.service, which is the same" in said
     assert f"removed {strict}" in said

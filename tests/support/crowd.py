@@ -3,6 +3,7 @@
 `crowd.py SEED STEPS` plays one game again, with a daemon of its own, and says each step: what a failing test prints.
 """
 
+import inspect
 import random
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,6 +30,8 @@ PERSON = 5
 #: How often what is done, of a hundred steps.
 KINDS = {"edit": 52, "structure": 7, "save": 13, "rewind": 19, "undo": 4, "redo": 3, "look": 2}
 _GAMES = count(1)
+
+C = TypeVar("C", bound="Crowd")
 
 
 class Crowd:
@@ -65,7 +68,7 @@ class Crowd:
                 self._step()
             self.ledger.see()
         except BaseException as error:
-            program = Path(__file__).relative_to(Path(__file__).parents[2])
+            program = Path(inspect.getfile(type(self))).relative_to(Path(__file__).parents[2])
             again = f"PYTHONPATH=tests {sys.executable} {program} {self.seed} {self.tally.steps}"
             error.add_note(f"step {self.tally.steps} of seed {self.seed}; to play it again and read each step:\n    {again}")
             raise
@@ -377,20 +380,20 @@ class Crowd:
 
 
 @contextmanager
-def game(daemon: RealDaemon, seed: int, say: Callable[[str], object] = lambda _: None) -> Iterator[Crowd]:
-    """A game in a new tree."""
+def game(daemon: RealDaemon, seed: int, of: type[C], say: Callable[[str], object] = lambda _: None) -> Iterator[C]:
+    """A game of this kind in a new tree."""
     with tempfile.TemporaryDirectory(dir=daemon.directory, prefix=f"crowd-{seed}-") as directory:
         root = Path(directory, "tree")
         root.mkdir()
         with ExitStack() as stack:
-            yield Crowd(daemon, root, seed, say, stack)
+            yield of(daemon, root, seed, say, stack)
 
 
-def main() -> None:
+def main(of: type[Crowd] = Crowd) -> None:
     """Plays as the command line says."""
     seed, steps = (int(word) for word in sys.argv[1:])
     with tempfile.TemporaryDirectory(prefix="rewindd-crowd-") as directory, real_daemon(Path(directory).resolve()) as daemon:
-        with game(daemon, seed, print) as crowd:
+        with game(daemon, seed, of, print) as crowd:
             print(crowd.play(steps))
 
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from rewindd.model.versions import Kind
-from support.crowd import game
+from support.crowd import Crowd, game
 from support.daemon import RealDaemon
 from support.ledger import Wrong
 from support.players import Tally
@@ -24,7 +24,7 @@ def play(daemon: RealDaemon, seeds: list[int], steps: int, capsys: pytest.Captur
     """Plays games, and prints what was counted past pytest's capture."""
     total = Tally()
     for seed in seeds:
-        with game(daemon, seed) as crowd:
+        with game(daemon, seed, Crowd) as crowd:
             total.add(crowd.play(steps))
     with capsys.disabled():
         print(f"\n{len(seeds)} games: {total}")
@@ -54,7 +54,7 @@ def test_for_long(running: RealDaemon, capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize("wrong", ["content", "mode", "gone"])
 def test_what_is_wrong_is_seen(running: RealDaemon, wrong: str) -> None:
     """A line, a mode or a file that is not as the replay says ends the game."""
-    with game(running, 5) as crowd:
+    with game(running, 5, Crowd) as crowd:
         crowd.play(10)
         place = crowd.root / "notes.txt"
         if wrong == "content":
@@ -69,7 +69,7 @@ def test_what_is_wrong_is_seen(running: RealDaemon, wrong: str) -> None:
 
 def test_a_game_that_is_lost_can_be_played_again(running: RealDaemon) -> None:
     """A change that the log must not hold ends the game, and the note is a command with the seed and the step."""
-    with game(running, 5) as crowd:
+    with game(running, 5, Crowd) as crowd:
         (crowd.root / "notes.txt").write_text("not told to the witness")
         with pytest.raises(Wrong) as raised:
             crowd.play(20)
