@@ -123,6 +123,19 @@ def test_a_start_that_fails_is_not_tried_at_each_call(runtime: Runtime, monkeypa
     assert Path(f"{runtime.socket}.tries").read_text().count("1") == 1
 
 
+def test_a_start_that_fails_says_why(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the daemon that was started said at its end is in the error; not what another one said before."""
+    monkeypatch.setattr(autostart, "START_S", 0.3)
+    Path(autostart.log_beside(runtime.socket)).write_text("rewindd: an earlier trouble\n")
+    starter = Starter(socket_path=runtime.socket, command=("/bin/sh", "-c", "echo a word >&2; echo 'rewindd: no luck' >&2"))
+    with (
+        Client(starter) as client,
+        pytest.raises(errors.Unavailable, match=r"did not answer in 0\.3 s: no luck; see .*rewindd\.log") as raised,
+    ):
+        client.ask(requests.Ping(), replies.Pong)
+    assert "earlier" not in str(raised.value)
+
+
 def test_no_daemon_is_started_in_a_directory_of_others(tmp_path: Path) -> None:
     """A directory that others may write to is refused: anybody could put a socket there."""
     tmp_path.chmod(0o777)

@@ -43,6 +43,11 @@ def wanted(given: bool | None, env: Mapping[str, str]) -> bool:
     return given if given is not None else env.get("REWINDD_AUTOSTART") != "0"
 
 
+#: How the daemon says why there is none (`daemon/start.py`), and how much of the log is read for that.
+_SAYS = "rewindd: "
+_SAID_BYTES = 64 << 10
+
+
 @dataclass(slots=True, kw_only=True)
 class Starter:
     """Finds the daemon of one socket, and starts it by `command` (None: never). Used by one client, from one task at a time."""
@@ -50,6 +55,8 @@ class Starter:
     socket_path: str
     command: tuple[str, ...] | None
     failed_at_s: float = field(default=-PAUSE_AFTER_FAILURE_S, init=False)
+    #: Where in the log the daemon that was started began to write.
+    _said_from: int = field(default=0, init=False)
 
     def is_there(self) -> bool:
         """True when something listens on the socket: a daemon, or systemd on its behalf.
@@ -108,6 +115,7 @@ class Starter:
                 self._check(until_s)
                 yield POLL_S
             if not self.is_there():  # the lock's last holder may have started it
+                self._said_from = _size(self._log())
                 yield lambda: _spawn(command, self._log())
             while not self.is_there():
                 self._check(until_s)
@@ -115,7 +123,8 @@ class Starter:
 
     def _check(self, until_s: float) -> None:
         if time.monotonic() > until_s:
-            raise self._missing(f"and the one started did not answer in {START_S:g} s; see {self._log()}")
+            why = _why(self._log(), self._said_from)
+            raise self._missing(f"and the one started did not answer in {START_S:g} s{why}; see {self._log()}")
 
     def _missing(self, why: str) -> errors.Unavailable:
         return errors.Unavailable(f"no daemon on {self.socket_path}, {why}", socket=os.fsencode(self.socket_path).decode(errors="replace"))
@@ -139,6 +148,27 @@ class Starter:
 def log_beside(socket_path: str) -> str:
     """Returns the path of the log of a daemon that a client started: beside its socket."""
     return os.path.join(os.path.dirname(os.path.abspath(socket_path)), "rewindd.log")
+
+
+def _size(log: str) -> int:
+    """Returns the log's size in bytes; of one that is put aside before the next line is written, 0."""
+    try:
+        size = os.path.getsize(log)
+    except OSError:
+        return 0
+    return size if size <= LOG_BYTES else 0
+
+
+def _why(log: str, start: int) -> str:
+    """Returns what a daemon that ended said of it behind `start` in its log, for a message; nothing where it said nothing."""
+    try:
+        with open(log, "rb") as file:  # noqa: PTH123 - paths are `str` throughout
+            file.seek(start)
+            lines = file.read(_SAID_BYTES).decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    said = [line.removeprefix(_SAYS) for line in lines if line.startswith(_SAYS)]
+    return f": {said[-1]}" if said else ""
 
 
 class _Lock:

@@ -52,7 +52,8 @@ def look(directory: str, device: int | None, inode: int | None) -> Place:
     except (OSError, ValueError) as exc:
         if isinstance(exc, OSError) and exc.errno in FOR_NOW:  # else a workspace above would not be found, and another one be made in it
             raise Busy(f"{directory!r} cannot be looked at now: {exc}; try again", path=directory) from exc
-        raise UnknownWorkspace(f"{directory!r} is not there: {exc}", path=directory) from exc
+        why = (exc.strerror or str(exc)).lower() if isinstance(exc, OSError) else str(exc)
+        raise UnknownWorkspace(f"{directory!r} is not there: {why}; name a directory that is", path=directory) from exc
     if not stat.S_ISDIR(found.st_mode):
         raise UnknownWorkspace(f"{directory!r} is no directory; name the directory that holds it", path=directory)
     if inode is not None and (found.st_dev, found.st_ino) != (device, inode):
