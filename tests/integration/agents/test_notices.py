@@ -378,6 +378,7 @@ async def test_a_stopping_daemon_answers_who_waits(tmp_path: Path) -> None:
                     daemon.process.terminate()
                     assert (head := ask.receive()).ok
                     assert head.id == 1
+        assert daemon.wait() == 0
 
 
 # ---- iterators
