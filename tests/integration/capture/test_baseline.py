@@ -92,7 +92,7 @@ def children(yard: Yard) -> list[int]:
 
 def test_what_is_no_small_file(yard: Yard) -> None:
     """In a large tree, too, links, large files, twins and empty files are captured; special files are named; no process is left."""
-    fill(yard, 2500)
+    fill(yard, 3000)
     yard.write("d3/large", os.urandom(3 << 20))
     yard.write("d4/empty", "")
     yard.write("d5/twin", "the same\n", 0o755)
