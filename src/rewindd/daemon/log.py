@@ -1,7 +1,8 @@
 """Logging to stderr, for a person, a file or the journal. One line a record for people; priorities for the journal.
 
-The line of a request does not go through `logging`, which takes 35 us for it beside some 270 for the smallest one: it is put together here, and
-written with others some hundredths of a second later, before whatever else is logged. So the last of them are lost with SIGKILL.
+The line of a request does not go through `logging`, which takes 35 us for it beside some 270 for the smallest one: it is put together
+here, and written with others some hundredths of a second later, before whatever else is logged. So the last of them are lost with
+SIGKILL.
 """
 
 import logging
