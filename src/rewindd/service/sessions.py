@@ -16,7 +16,7 @@ from rewindd.protocol.requests import CloseSession, ListSessions, OpenSession, S
 from rewindd.service import names
 from rewindd.service.asking import positions, render
 from rewindd.service.capture import baseline, heads
-from rewindd.service.capture.holding import drop, end_windows, windows_of
+from rewindd.service.capture.holding import drop, end_windows, held_by, windows_of
 from rewindd.service.capture.observing import observe
 from rewindd.service.locking import locked
 from rewindd.service.notices import telling
@@ -147,7 +147,7 @@ async def close_session(state: State, request: CloseSession, session: Session, t
     """Ends a session after a last look at what it claimed; its checkpoints stay."""
     tree = await state.tree(session.workspace)
     async with locked(state, tree):
-        held = [claim for listed in tree.claims.values() for claim in listed if claim.session == session.id]
+        held = held_by(tree, session.id)
         windows = windows_of(tree, session.id)
         if held or windows:
             with suppress(UnknownWorkspace):  # a session ends also where its workspace did

@@ -147,7 +147,9 @@ async def test_what_sessions_claimed(keeping_two: Desk) -> None:
         async with desk.session(agent=name, session_id=name) as session:
             await session.snapshot(*claimed)
             await session.save()
-            if name != "idle":
+            if name == "idle":
+                await session.snapshot(*claimed)
+            else:
                 await session.close()
     assert {whose for _, whose in _claimed(desk)} == {"stays", "goes", "idle"}
     with closing(open_database(str(desk.daemon.data_dir))) as db:
@@ -156,6 +158,8 @@ async def test_what_sessions_claimed(keeping_two: Desk) -> None:
     for what in ("goes", "idle", "d"):
         await forget(desk, what)
     assert _claimed(desk) == {("d.f", "stays"), ("other", "stays")}
+    with closing(sqlite3.connect(Path(desk.daemon.data_dir) / "store.db")) as db:
+        assert db.execute("SELECT path, session FROM claims").fetchall() == []
 
 
 def _claimed(desk: Desk) -> set[tuple[str, str]]:

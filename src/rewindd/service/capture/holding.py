@@ -109,9 +109,14 @@ def is_live(state: State, claim: Claim) -> bool:
     return state.is_active(claim.session)
 
 
+def held_by(tree: Tree, session: SessionId) -> list[Claim]:
+    """Returns all of a session's claims."""
+    return [claim for held in tree.claims.values() for claim in held if claim.session == session]
+
+
 def of_session(tree: Tree, session: SessionId, *, bracket: str | None = None) -> list[Claim]:
     """Returns the session's claims from snapshots, or those of one bracket."""
-    return [claim for held in tree.claims.values() for claim in held if claim.session == session and claim.bracket == bracket]
+    return [claim for claim in held_by(tree, session) if claim.bracket == bracket]
 
 
 async def ends(state: State, tree: Tree, session: SessionId) -> list[Claim]:

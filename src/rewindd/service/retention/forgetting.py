@@ -22,6 +22,7 @@ from rewindd.model.session import Head, Missing, Session, Workspace
 from rewindd.model.versions import UNKNOWN, File, Symlink
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol.retention import Forget, Forgotten
+from rewindd.service.capture.holding import drop, end_windows, held_by, windows_of
 from rewindd.service.integrity import backing_up
 from rewindd.service.locking import locked
 from rewindd.service.notices import telling
@@ -30,7 +31,7 @@ from rewindd.service.retention import ageing, collecting
 from rewindd.service.retention.collecting import Report
 from rewindd.service.state import State, Tree
 from rewindd.service.workspaces import holding
-from rewindd.store import answers, checkpoints, edits, erasing, index, sessions, stakes, upkeep, usage, workspaces
+from rewindd.store import answers, checkpoints, claims, edits, erasing, index, sessions, stakes, upkeep, usage, workspaces
 from rewindd.store import pruning as pruning_rows
 from rewindd.store.database import FILE_NAME, Connection
 from rewindd.store.opening import BACKUP_NAME, DAMAGED_NAME
@@ -146,9 +147,10 @@ async def _session(state: State, session: Session, is_dry: bool) -> _Erased:
             return erased
         bare = Head(checkpoint=None, event=None)
         stats = Stats(start_time_ns=session.opened_at_ns)
-        now_ns = time_ns()
+        now_ns, held = time_ns(), held_by(tree, session.id)
 
         def close(db: Connection) -> Session:
+            claims.drop(db, tree.workspace.id, held)
             sessions.restart(db, session.id, workspaces.position(db, session.workspace), now_ns)
             sessions.stand(db, session.id, bare, stats)
             found = sessions.find(db, session.id)
@@ -156,6 +158,8 @@ async def _session(state: State, session: Session, is_dry: bool) -> _Erased:
             return found
 
         state.remember(await state.bridge.transact(close))
+        drop(tree, held)
+        end_windows(state, tree, windows_of(tree, session.id))
         state.saved.pop(session.id, None)
         for start in range(0, len(numbers), PAGE):
             part = numbers[start : start + PAGE]
