@@ -11,7 +11,7 @@ from support.openings import openings
 from support.yard import Yard, differing, photograph, until
 
 #: Files of a tree whose first capture takes long enough to come in between.
-MANY = 4000
+MANY = 8000
 BYTES = 3000
 #: Trees until one look comes in the middle of a first capture.
 ATTEMPTS = 8
@@ -37,7 +37,7 @@ def kill_in_the_middle(yard: Yard, session: Session) -> set[str]:
 
     def is_between() -> bool:
         left[:] = missing(session, session.save(wait=False))
-        return left != ["."] and 0 < len(left) < MANY * 0.7
+        return left != ["."] and 0 < len(left) < MANY
 
     until(is_between)
     yard.daemon.kill()
