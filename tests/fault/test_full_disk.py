@@ -25,11 +25,11 @@ BIG_BYTES = 600 * KIB
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[RealDaemon]:
-    """One that keeps nothing free but its reserve; started by the test."""
+    """One that keeps nothing free but its reserve, and makes no backup that could give room back; started by the test."""
     daemon = RealDaemon(tmp_path)
     settings = tmp_path / "config" / "rewindd" / "config.toml"
     settings.parent.mkdir(parents=True)
-    settings.write_text("[store]\nmin_free_bytes = 1\n")
+    settings.write_text("[store]\nmin_free_bytes = 1\n[integrity]\nbackup_interval_s = 0\n")
     yield daemon
     daemon.kill()
 

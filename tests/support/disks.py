@@ -8,7 +8,8 @@ from pathlib import Path
 from support.daemon import RealDaemon
 from support.mounting import unshared
 
-#: Bytes written at a time while a disk is filled.
+#: How often a disk is filled until it is full, and the bytes written at a time.
+_ATTEMPTS = 3
 _PIECE_BYTES = 1 << 20
 
 
@@ -38,8 +39,17 @@ class Disk:
         return found.f_bavail * found.f_frsize
 
     def fill(self, daemon: RealDaemon, leave_bytes: int = 0) -> None:
-        """Writes until only so many bytes are free."""
+        """Writes until only so many bytes are free, and stay so: what was removed before is free only once the journal is committed."""
         descriptor = os.open(self._filler(daemon), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            for _ in range(_ATTEMPTS):
+                self._write(descriptor, daemon, leave_bytes)
+                os.utime(descriptor)  # without a change there is nothing to commit
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _write(self, descriptor: int, daemon: RealDaemon, leave_bytes: int) -> None:
         try:
             while (more := min(self.free_bytes(daemon) - leave_bytes, _PIECE_BYTES)) > 0:
                 os.write(descriptor, b"\1" * more)
@@ -47,8 +57,6 @@ class Disk:
         except OSError as exc:
             if exc.errno != errno.ENOSPC:
                 raise
-        finally:
-            os.close(descriptor)
 
     def empty(self, daemon: RealDaemon) -> None:
         """Takes out what it was filled with."""
