@@ -91,6 +91,10 @@ class Bridge:
                 return future.result()
             self._make_room(error)
 
+    def ask(self, fn: Callable[[Connection], T]) -> Future[T]:
+        """Has `fn` run in a transaction, and returns without waiting for it; for what only reads. From any thread."""
+        return self._store.submit(fn)
+
     def waiting(self) -> tuple[int, int]:
         """Returns how many small and how many bulk transactions wait for the store's thread."""
         return self._store.waiting()

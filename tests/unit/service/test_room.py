@@ -10,7 +10,7 @@ import pytest
 from rewindd.model.capture import CaptureSettings
 from rewindd.service.bridge import Bridge
 from rewindd.service.space import room as room_module
-from rewindd.service.space.room import HOLDS_BYTES, HOLDS_S, room
+from rewindd.service.space.room import HOLDS_BYTES, HOLDS_S, NEAR_BYTES, NEAR_S, room
 from rewindd.service.state import State
 from rewindd.store import blobs
 from rewindd.store.blobs import Blobs
@@ -117,20 +117,59 @@ def test_a_file_system_that_does_not_say(state: State, monkeypatch: pytest.Monke
     assert "limit" in room(state).reason
 
 
-def test_it_is_measured_now_and_then(state: State, disk: Disk, clock: list[float]) -> None:
-    """A measurement holds for a tenth of a second, or until much was read, or the count of that began anew."""
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What the store was found to hold, each time that it was counted."""
+    found: list[int] = []
+
+    def counted(db: Connection) -> tuple[int, int, int, int]:
+        values = totals(db)
+        found.append(values[0])
+        return values
+
+    monkeypatch.setattr(room_module, "totals", counted)
+    return found
+
+
+def test_what_the_store_holds_is_counted_now_and_then(state: State, disk: Disk, clock: list[float], counts: list[int]) -> None:
+    """A count holds until much was read, or the count of that began anew; the file system is asked each time."""
+    limit(state)
     for _ in range(3):
         room(state)
-    assert disk.questions == 1
-    clock[0] += HOLDS_S
-    room(state)
-    assert disk.questions == 2
+    assert (len(counts), disk.questions) == (1, 3)
     state.handled_bytes += HOLDS_BYTES - 1
-    room(state)
-    assert disk.questions == 2
+    assert room(state).bytes == GIB - counts[0] - HOLDS_BYTES + 1
+    assert len(counts) == 1
     state.handled_bytes += 1
-    room(state)
-    assert disk.questions == 3
+    assert room(state).bytes == GIB - counts[1]
     state.handled_bytes = 0
     room(state)
-    assert disk.questions == 4
+    assert len(counts) == 3
+
+
+def test_an_old_count_is_made_anew_behind_who_asks(state: State, disk: Disk, clock: list[float], counts: list[int]) -> None:
+    """Nobody waits for it; the next question has what it found."""
+    limit(state)
+    first = room(state)
+    state.bridge.transact_here(lambda db: blobs.put_inline(db, [state.blobs.inline(os.urandom(200_000))]))
+    clock[0] += HOLDS_S
+    assert room(state) == first
+    state.bridge.transact_here(lambda db: None)  # the store's thread has done what was asked before
+    assert len(counts) == 2
+    assert first.bytes - room(state).bytes >= 190_000
+    assert len(counts) == 2
+
+
+def test_near_the_limit_it_is_counted_often(state: State, disk: Disk, clock: list[float], counts: list[int]) -> None:
+    """So that what is removed makes room at once."""
+    limit(state, max_store_bytes=used_bytes(state) + NEAR_BYTES - 1)
+    room(state)
+    room(state)
+    assert len(counts) == 1
+    clock[0] += NEAR_S
+    room(state)
+    assert len(counts) == 2
+    state.capture = CaptureSettings(max_store_bytes=used_bytes(state) + NEAR_BYTES, min_free_bytes=0)
+    clock[0] += NEAR_S
+    room(state)
+    assert len(counts) == 2

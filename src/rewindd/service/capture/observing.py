@@ -279,9 +279,10 @@ def _committed(tree: Tree, rows: Sequence[Row], entries: Sequence[IndexEntry]) -
 def remember(state: State, contents: Iterable[keeping.Content]) -> None:
     """Remembers contents that were just read: the next thing that is asked is what changed in them."""
     for one in contents:
-        if isinstance(one.version, File) and one.data is not None:
+        if isinstance(one.version, File):
             state.handled_bytes += one.version.size
-            state.recent.keep(one.version.digest, one.data)
+            if one.data is not None:
+                state.recent.keep(one.version.digest, one.data)
 
 
 def _look(

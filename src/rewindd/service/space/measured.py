@@ -1,13 +1,11 @@
-"""What was found when it was last measured how much the store may still take in (`service.space.room`)."""
+"""What was found when it was last counted how much the store holds (`service.space.room`)."""
 
 from typing import NamedTuple
 
-from rewindd.model.capture import Room
-
 
 class MeasuredRoom(NamedTuple):
-    """What `room` found: when (monotonic seconds), and at which `handled_bytes`."""
+    """What was counted: when (monotonic seconds), at which `handled_bytes`, and what the store held, in bytes."""
 
     at_s: float
     handled_bytes: int
-    room: Room
+    used_bytes: int

@@ -1,9 +1,11 @@
 """How much the store may still take in: up to its limit, and never what its file system is to keep free.
 
-Measured at most ten times a second; what went through memory since then counts as stored.
+The file system is asked each time, as others fill it too. What the store holds only the daemon changes: it is counted now and then, and
+what went through memory since then counts as stored.
 """
 
 import os
+from concurrent.futures import Future
 from time import monotonic
 
 from rewindd.model.capture import MIN_FREE_BYTES, MIN_FREE_PART, NO_ROOM, Room, binary
@@ -11,9 +13,13 @@ from rewindd.service.space.measured import MeasuredRoom
 from rewindd.service.state import State
 from rewindd.store.totals import totals
 
-#: A measurement holds for so many seconds, and while no more content than this went through memory.
-HOLDS_S = 0.1
+#: What was counted holds while no more content than this went through memory. So long after it is counted anew behind who asks: rows
+#: and events grow the store, too.
 HOLDS_BYTES = 16 << 20
+HOLDS_S = 60.0
+#: Where there is less left than this, it holds only so long: what was removed since makes room for the next.
+NEAR_BYTES = 64 << 20
+NEAR_S = 0.1
 
 
 def room(state: State) -> Room:
@@ -24,12 +30,9 @@ def room(state: State) -> Room:
     Raises:
         StoreError: the store failed.
     """
-    known = state.measured_room
-    if known is None or not _holds(known, state.handled_bytes):
-        known = MeasuredRoom(monotonic(), state.handled_bytes, _measure(state))
-        state.measured_room = known
-    # What went through memory since may be stored already.
-    return known.room._replace(bytes=max(known.room.bytes - (state.handled_bytes - known.handled_bytes), 0))
+    if state.bridge.reserve.is_spent:
+        return Room(0, f"{NO_ROOM}: its file system is full")
+    return min(_own(state), _free(state), key=lambda one: one.bytes)
 
 
 def free(state: State) -> int:
@@ -37,18 +40,37 @@ def free(state: State) -> int:
     return _free(state).bytes
 
 
-def _holds(known: MeasuredRoom, handled_bytes: int) -> bool:
-    """`handled_bytes` begins anew from time to time. Where there was no room, who makes some need not wait."""
-    return known.room.bytes > 0 and monotonic() - known.at_s < HOLDS_S and 0 <= handled_bytes - known.handled_bytes < HOLDS_BYTES
+def _own(state: State) -> Room:
+    """What the store's limit leaves."""
+    limit_bytes, now_s = state.capture.max_store_bytes, monotonic()
+    known = state.measured_room
+    # `handled_bytes` begins anew from time to time.
+    if known is None or not 0 <= state.handled_bytes - known.handled_bytes < HOLDS_BYTES:
+        known = _counted(state)
+    elif limit_bytes - known.used_bytes < NEAR_BYTES and now_s - known.at_s >= NEAR_S:
+        known = _counted(state)
+    elif now_s - known.at_s >= HOLDS_S:
+        _count_behind(state)
+    # What went through memory since may be stored already.
+    used_bytes = known.used_bytes + state.handled_bytes - known.handled_bytes
+    return Room(max(limit_bytes - used_bytes, 0), f"{NO_ROOM}: its limit is {binary(limit_bytes)} (max_bytes in [store])")
 
 
-def _measure(state: State) -> Room:
-    if state.bridge.reserve.is_spent:
-        return Room(0, f"{NO_ROOM}: its file system is full")
-    limit_bytes = state.capture.max_store_bytes
-    used_bytes = state.bridge.transact_here(totals)[0]
-    own = Room(max(limit_bytes - used_bytes, 0), f"{NO_ROOM}: its limit is {binary(limit_bytes)} (max_bytes in [store])")
-    return min(own, _free(state), key=lambda one: one.bytes)
+def _counted(state: State) -> MeasuredRoom:
+    handled_bytes = state.handled_bytes
+    state.measured_room = found = MeasuredRoom(monotonic(), handled_bytes, state.bridge.transact_here(totals)[0])
+    return found
+
+
+def _count_behind(state: State) -> None:
+    """Counts without anybody waiting for it; where that fails it is tried again with the next question."""
+    handled_bytes = state.handled_bytes
+
+    def take(counted: "Future[tuple[int, int, int, int]]") -> None:
+        if counted.exception() is None:
+            state.measured_room = MeasuredRoom(monotonic(), handled_bytes, counted.result()[0])
+
+    state.bridge.ask(totals).add_done_callback(take)
 
 
 def _free(state: State) -> Room:
