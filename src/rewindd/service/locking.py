@@ -12,7 +12,8 @@ import anyio
 from rewindd.paths import RelPath
 from rewindd.service.bridge import from_reserve
 from rewindd.service.rewinding.recover import recover
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import operations
 
 

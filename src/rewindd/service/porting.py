@@ -28,7 +28,8 @@ from rewindd.service.asking.reading import Contents, changes_since
 from rewindd.service.capture import keeping
 from rewindd.service.conversation import Transcript, transcript_to
 from rewindd.service.places import locate
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.service.turn import Turn
 from rewindd.service.workspaces import find_or_add
 from rewindd.store import checkpoints, edits, events, index, sessions, workspaces

@@ -25,7 +25,8 @@ from rewindd.service.conversation import check_base, counted, parse
 from rewindd.service.locking import locked
 from rewindd.service.retention import quota
 from rewindd.service.rewinding.sharing import applying
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.service.turn import Turn
 from rewindd.store import checkpoints, events, sessions
 from rewindd.store import claims as claim_rows

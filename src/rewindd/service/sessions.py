@@ -22,7 +22,8 @@ from rewindd.service.locking import locked
 from rewindd.service.notices import telling
 from rewindd.service.notices.inheriting import inherit
 from rewindd.service.places import refuse_whole_home
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.service.turn import Turn
 from rewindd.service.words import choice
 from rewindd.service.workspaces import find_or_add, holding

@@ -32,7 +32,8 @@ from rewindd.service.locking import breathing, locked
 from rewindd.service.notices import telling
 from rewindd.service.notices.overlaps import overlaps
 from rewindd.service.places import locate
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.service.turn import Turn
 from rewindd.store import claims as claim_rows
 from rewindd.store import grants, index, sessions, workspaces

@@ -19,7 +19,7 @@ from rewindd.paths import RelPath
 from rewindd.plan.draft import Aim, Draft, Merged, rewind, undo
 from rewindd.service.asking import reading
 from rewindd.service.asking.reading import changes_in, timeline_in
-from rewindd.service.state import Tree
+from rewindd.service.trees import Tree
 from rewindd.store import edits, operations, sessions, workspaces
 from rewindd.store.database import Connection, open_database
 from rewindd.timeline.delta import contested, delta, unowned

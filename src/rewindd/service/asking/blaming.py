@@ -21,7 +21,8 @@ from rewindd.service.asking.showing import never_known
 from rewindd.service.capture.observing import observe
 from rewindd.service.locking import locked
 from rewindd.service.places import locate
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import edits, index, operations
 from rewindd.store.database import Connection
 from rewindd.timeline import lines

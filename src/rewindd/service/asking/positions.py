@@ -10,7 +10,8 @@ from time import time
 from rewindd.errors import AmbiguousCheckpoint, BadRequest, StoreCorrupt, UnknownCheckpoint
 from rewindd.model.ids import BarrierId, CheckpointId, WorkspaceId
 from rewindd.model.session import Barrier, Checkpoint, Session
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import barriers, checkpoints, edits, heads, stretches
 from rewindd.store.database import Connection
 from rewindd.timeline.when import parse as parse_time

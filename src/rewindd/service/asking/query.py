@@ -27,7 +27,8 @@ from rewindd.service.places import locate
 from rewindd.service.retention import ageing
 from rewindd.service.save import head_seq
 from rewindd.service.space import reserving
-from rewindd.service.state import FirstCapture, State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import FirstCapture, Tree
 from rewindd.service.workspaces import known
 from rewindd.store import blobs as blob_rows
 from rewindd.store import checkpoints, edits, sessions, workspaces

@@ -10,7 +10,8 @@ from rewindd.model.log import Row, Toggle
 from rewindd.model.versions import File, Symlink, Version
 from rewindd.paths import RelPath
 from rewindd.service.rewinding.sharing import applying
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import blobs as blob_rows
 from rewindd.store import edits, operations
 from rewindd.store.database import Connection

@@ -5,7 +5,8 @@ from functools import partial
 
 from rewindd.model.log import Row
 from rewindd.paths import RelPath
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import edits
 from rewindd.store.database import Connection
 from rewindd.timeline import renames

@@ -16,7 +16,8 @@ from rewindd.paths import ROOT, FsText, RelPath
 from rewindd.protocol import replies, requests
 from rewindd.service.asking import positions, render
 from rewindd.service.places import locate
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import blobs as blob_rows
 from rewindd.store import edits, index, workspaces
 from rewindd.store.database import Connection

@@ -13,7 +13,8 @@ from rewindd.paths import RelPath
 from rewindd.service.capture import keeping
 from rewindd.service.capture.sighting import limits
 from rewindd.service.doors.spending import Purse
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.tree.look import Look
 from rewindd.tree.sight import Allowance
 from rewindd.tree.survey import look_inside

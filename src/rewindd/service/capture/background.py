@@ -14,7 +14,8 @@ from rewindd.model.session import Baseline, Capture
 from rewindd.service.capture import baseline, noticing
 from rewindd.service.capture.observing import observe_dirt
 from rewindd.service.locking import locked
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.tree.observation import EVERYTHING, Wanted
 
 #: A path is looked at when it was quiet so long, or so long after its first change, in seconds (docs/design.md, "The change feed").

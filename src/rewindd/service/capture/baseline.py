@@ -28,7 +28,8 @@ from rewindd.service.capture.own_places import OwnRules
 from rewindd.service.capture.reader import Reader
 from rewindd.service.capture.sighting import arming, limits
 from rewindd.service.locking import locked
-from rewindd.service.state import FirstCapture, State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import FirstCapture, Tree
 from rewindd.store import index, workspaces
 from rewindd.store.database import Connection
 from rewindd.tree.census import Census, Counted, census

@@ -22,7 +22,8 @@ from rewindd.service.capture.observing import observe
 from rewindd.service.capture.own_places import OwnPlaces
 from rewindd.service.locking import locked
 from rewindd.service.places import Place
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.service.workspaces import find_place, holding
 from rewindd.tree.census import Census, census
 from rewindd.tree.root import Root

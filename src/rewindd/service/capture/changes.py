@@ -7,7 +7,8 @@ from rewindd.model.log import NOBODY, IndexEntry, Owner, Source
 from rewindd.model.versions import ABSENT, UNKNOWN, Directory, Unknown, Version
 from rewindd.paths import RelPath
 from rewindd.service.capture.holding import holders
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.timeline.attribution import owner_of
 from rewindd.tree.observation import Observation
 

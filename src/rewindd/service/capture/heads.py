@@ -8,7 +8,8 @@ from time import time_ns
 from rewindd.model.githead import GitHead
 from rewindd.protocol.replies import GitHeads
 from rewindd.service import names
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import heads as rows
 from rewindd.store import workspaces
 from rewindd.store.database import Connection

@@ -7,7 +7,8 @@ from rewindd.model.session import Attribution, Claim
 from rewindd.model.window import Window, WindowKind
 from rewindd.paths import ROOT, RelPath
 from rewindd.service.asker import is_others, running
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.timeline.attribution import Holders
 
 

@@ -8,7 +8,8 @@ from time import time_ns
 
 from rewindd.model.session import Baseline
 from rewindd.paths import ROOT, RelPath
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.tree.observation import EVERYTHING, Observation, Wanted
 from rewindd.tree.watch.dirty import Dirt
 from rewindd.tree.watch.mounts import below

@@ -24,7 +24,8 @@ from rewindd.service.doors.spending import spend
 from rewindd.service.locking import breathing
 from rewindd.service.notices import telling
 from rewindd.service.rewinding.sharing import applying
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import edits, index, stakes, workspaces
 from rewindd.store.database import Connection
 from rewindd.tree.look import Look

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rewindd.errors import NotPermitted, OutsideWorkspace
 from rewindd.paths import RelPath
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.tree.rules.book import RuleBook, Rules
 
 OURS = "rewindd's own"

@@ -3,7 +3,8 @@
 from rewindd.model.versions import File
 from rewindd.service.capture.observing import take_in
 from rewindd.service.rewinding.unkept import read, without_room
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import blobs
 
 

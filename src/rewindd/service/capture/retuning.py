@@ -11,7 +11,8 @@ from functools import partial
 from rewindd.model.capture import CaptureSettings
 from rewindd.paths import ROOT
 from rewindd.service.capture import noticing
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.tree.rules.book import RuleBook
 from rewindd.tree.watch.feed import Feed
 from rewindd.tree.watch.mounts import Mounts

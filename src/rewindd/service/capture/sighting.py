@@ -10,7 +10,8 @@ from rewindd.service.capture.holding import claims_on, is_live
 from rewindd.service.capture.own_places import OwnRules
 from rewindd.service.doors.spending import Purse
 from rewindd.service.space.room import room
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import blobs as blob_rows
 from rewindd.tree.root import Root
 from rewindd.tree.sight import Allowance, Limits, Sight

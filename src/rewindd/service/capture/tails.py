@@ -7,7 +7,8 @@ from rewindd.model.session import Checkpoint, Session
 from rewindd.service.asking import positions
 from rewindd.service.asking.reading import changes_since, read_ahead
 from rewindd.service.save import Tail
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.timeline.delta import PathDelta, delta
 from rewindd.timeline.history import Timeline
 

@@ -22,7 +22,8 @@ from rewindd.service.capture import baseline
 from rewindd.service.capture.holding import end_windows, own_windows
 from rewindd.service.capture.observing import observe
 from rewindd.service.locking import locked
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.service.turn import Turn
 from rewindd.service.words import choice
 from rewindd.store import sessions

@@ -24,7 +24,8 @@ from rewindd.service.asking import positions
 from rewindd.service.doors import doortelling, doorway, granted
 from rewindd.service.doors.granted import Ask
 from rewindd.service.rewinding.protecting import PROTECTED
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.service.turn import check_deadline
 from rewindd.store import grants, sessions
 from rewindd.store.database import Connection

@@ -10,7 +10,8 @@ from rewindd.model.versions import File
 from rewindd.paths import RelPath
 from rewindd.service.capture.changes import Change
 from rewindd.service.capture.holding import announced
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import grants
 from rewindd.store.database import Connection
 from rewindd.timeline.attribution import owner_of

@@ -10,7 +10,8 @@ from rewindd.model.versions import File
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol.integrity import CheckpointRef, Damage
 from rewindd.service.integrity.examining import Found
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import contents, touching
 from rewindd.store.blobs import INLINE_BYTES
 from rewindd.store.touching import Held, Reach

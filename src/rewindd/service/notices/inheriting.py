@@ -4,7 +4,8 @@ from dataclasses import replace
 from functools import partial
 
 from rewindd.model.ids import SessionId
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import stakes
 
 #: Stakes written in one transaction, some 5 ms.

@@ -12,7 +12,8 @@ from rewindd.protocol import replies
 from rewindd.service.asking import render
 from rewindd.service.notices import notice_words
 from rewindd.service.save import head_seq
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import edits
 from rewindd.store.database import Connection
 

@@ -25,7 +25,8 @@ from rewindd.service.asking import render
 from rewindd.service.asking.comparing import compare
 from rewindd.service.notices import notice_words
 from rewindd.service.notices.inbox import MAX_PENDING, Inbox
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import edits, operations, workspaces
 from rewindd.store import stakes as stake_rows
 from rewindd.store.database import Connection

@@ -12,7 +12,8 @@ from rewindd.model.index import LeftOut
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol import replies
 from rewindd.service.asking.render import NS_PER_S
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import soundness
 from rewindd.tree.sight import LIMIT
 

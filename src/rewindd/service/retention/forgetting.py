@@ -29,7 +29,8 @@ from rewindd.service.notices import telling
 from rewindd.service.places import locate
 from rewindd.service.retention import ageing, collecting
 from rewindd.service.retention.collecting import Report
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.service.workspaces import holding
 from rewindd.store import answers, checkpoints, claims, edits, erasing, index, sessions, stakes, upkeep, usage, workspaces
 from rewindd.store import pruning as pruning_rows

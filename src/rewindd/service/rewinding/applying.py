@@ -21,7 +21,8 @@ from rewindd.model.versions import File
 from rewindd.service.asking.reading import PAGE_ROWS
 from rewindd.service.clock import steady_ns
 from rewindd.service.notices import telling
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import answers, checkpoints, edits, index, operations, sessions, stakes, workspaces
 from rewindd.store import blobs as blob_rows
 from rewindd.store.database import Connection

@@ -25,7 +25,8 @@ from rewindd.service.capture.observing import observe
 from rewindd.service.capture.tails import tails_of
 from rewindd.service.locking import locked
 from rewindd.service.save import Standing, Tail, automatic, check_label
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.service.turn import Turn
 from rewindd.service.workspaces import holding, known
 from rewindd.store import barriers, checkpoints, sessions

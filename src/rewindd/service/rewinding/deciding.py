@@ -26,7 +26,8 @@ from rewindd.service.doors import strangers
 from rewindd.service.rewinding import unkept
 from rewindd.service.rewinding.protecting import protection
 from rewindd.service.rewinding.sharing import applying
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.timeline.delta import PathDelta, unowned
 from rewindd.timeline.history import Timeline
 from rewindd.tree.apply import Outcome

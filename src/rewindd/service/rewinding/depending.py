@@ -10,7 +10,8 @@ from rewindd.paths import ROOT, RelPath
 from rewindd.plan.settle import Decision
 from rewindd.protocol import replies
 from rewindd.service.rewinding.families import readable
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import checkpoints, stakes
 from rewindd.store.stakes import Asked
 from rewindd.timeline.history import Timeline

@@ -22,7 +22,8 @@ from rewindd.service.rewinding.deciding import Decided, steps_of
 from rewindd.service.rewinding.recover import give_up, take_back
 from rewindd.service.rewinding.sharing import applying
 from rewindd.service.save import Standing, Tail, automatic, pending_deltas
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.service.turn import Turn
 from rewindd.store import checkpoints
 from rewindd.tree.apply import STOPPED, Outcome

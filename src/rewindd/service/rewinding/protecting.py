@@ -11,7 +11,8 @@ from functools import lru_cache
 from rewindd.model.versions import ABSENT, Directory
 from rewindd.paths import RelPath, is_reserved
 from rewindd.plan.draft import Draft, Exact, Keep
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.tree.apply import PROTECTED
 from rewindd.tree.gitdirs import git_directories
 from rewindd.tree.rules.patterns import Patterns

@@ -25,7 +25,8 @@ from rewindd.service.clock import steady_ns
 from rewindd.service.rewinding import deciding, members, recoveries
 from rewindd.service.rewinding.applying import StoredContent, close, roll_back, sync
 from rewindd.service.rewinding.standing import Found, Standing, judge
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.store import answers, blobs, operations
 from rewindd.store.database import Connection
 from rewindd.tree.apply import Outcome, StageFailed, apply, rescue, sweep

@@ -33,7 +33,8 @@ from rewindd.service.rewinding.families import names_of
 from rewindd.service.rewinding.operating import Wish, operate, operation_of
 from rewindd.service.rewinding.unkept import without_room
 from rewindd.service.save import tail_of
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.service.turn import Turn
 from rewindd.store import edits, operations
 from rewindd.store.database import Connection

@@ -32,7 +32,8 @@ from rewindd.service.rewinding.depending import dependents
 from rewindd.service.rewinding.operating import Wish, no_files, operate, operation_of
 from rewindd.service.rewinding.sharing import applying
 from rewindd.service.save import tail_of
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.service.turn import Turn
 from rewindd.service.words import choice
 from rewindd.store import checkpoints, operations

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from rewindd.paths import RelPath
-from rewindd.service.state import Applying, Tree
+from rewindd.service.trees import Applying, Tree
 
 
 @asynccontextmanager

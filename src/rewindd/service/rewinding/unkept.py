@@ -7,7 +7,8 @@ from rewindd.model.capture import NO_ROOM, UNKEPT
 from rewindd.paths import RelPath
 from rewindd.plan.draft import Draft, Exact, Keep
 from rewindd.plan.merge import Clash
-from rewindd.service.state import State, Tree
+from rewindd.service.state import State
+from rewindd.service.trees import Tree
 from rewindd.tree.look import Hasher, Look, look
 
 Looks = Mapping[RelPath, Look]

@@ -44,10 +44,9 @@ def _own(state: State) -> Room:
     """What the store's limit leaves."""
     limit_bytes, now_s = state.capture.max_store_bytes, monotonic()
     known = state.measured_room
+    is_near = known is not None and limit_bytes - known.used_bytes < NEAR_BYTES and now_s - known.at_s >= NEAR_S
     # `handled_bytes` begins anew from time to time.
-    if known is None or not 0 <= state.handled_bytes - known.handled_bytes < HOLDS_BYTES:
-        known = _counted(state)
-    elif limit_bytes - known.used_bytes < NEAR_BYTES and now_s - known.at_s >= NEAR_S:
+    if known is None or is_near or not 0 <= state.handled_bytes - known.handled_bytes < HOLDS_BYTES:
         known = _counted(state)
     elif now_s - known.at_s >= HOLDS_S:
         _count_behind(state)
