@@ -7,7 +7,7 @@ another's reply nor leave its own in somebody's way, and a link may be opened in
 
 import logging
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -102,10 +102,7 @@ class Link:
             RewinddError: the one that the daemon answered, or the exchange's failure.
         """
         slots = self._waiting_slots if exchange.op in wire.LONG_POLLS else self._slots
-        with anyio.move_on_after(exchange.remaining_s(time.monotonic())) as waited:
-            await slots.acquire()
-        if waited.cancelled_caught:
-            raise exchange.failure(f"{MAX_IN_FLIGHT} requests of this client wait for their answers")
+        await _take(slots, exchange)
         waiting = _Waiting()
         self._waiting[exchange.number] = waiting
         try:
@@ -249,3 +246,14 @@ class Link:
         self._lost = 0
         if not self._is_up:
             self._detach()
+
+
+async def _take(slots: anyio.Semaphore, exchange: Exchange[R]) -> None:
+    """Waits for a slot. Raises the exchange's failure when none gets free in time."""
+    with suppress(anyio.WouldBlock):
+        slots.acquire_nowait()
+        return
+    with anyio.move_on_after(exchange.remaining_s(time.monotonic())) as waited:
+        await slots.acquire()
+    if waited.cancelled_caught:
+        raise exchange.failure(f"{MAX_IN_FLIGHT} requests of this client wait for their answers")

@@ -53,7 +53,7 @@ class Session(Handle):
         self._listen = listen
         self._drive = drive
         self._required = required
-        self._alone = anyio.Lock()
+        self._alone = anyio.Lock(fast_acquire=True)
 
     async def snapshot(self, *paths: calls.AnyPath) -> replies.Snapshots:
         """Keeps each path's present state and claims it, before an edit; durable on return. What cannot be kept is in `skipped`.

@@ -44,8 +44,7 @@ async def record(state: State, request: Record, session: Session, turn: Turn) ->
     def write(db: Connection) -> tuple[bytes, Head]:
         last = events.append(db, session.id, session.head.event, added, time_ns())
         head = Head(checkpoint=session.head.checkpoint, event=last)
-        sessions.stand(db, session.id, head, stats)
-        sessions.seen(db, session.id, session.last_seen_at_ns)
+        sessions.stand(db, session.id, head, stats, session.last_seen_at_ns)
         reply = replies.Recorded(recorded=len(added), stats=render.stats(stats), head=head.checkpoint, event=head.event)
         return turn.keep(db, reply), head
 

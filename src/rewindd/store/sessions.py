@@ -88,9 +88,10 @@ def opened(db: Connection) -> list[Session]:
     return _TABLE.sound(db, _session, "WHERE closed_at_ns IS NULL ORDER BY number")
 
 
-def stand(db: Connection, id: SessionId, head: Head, stats: Stats) -> None:  # noqa: A002
-    """Says where the session stands now. Raises UnknownSession."""
-    _rewrite(db, replace(_one(db, id), head=head, stats=stats))
+def stand(db: Connection, id: SessionId, head: Head, stats: Stats, seen_at_ns: int | None = None) -> None:  # noqa: A002
+    """Says where the session stands now, and when it made its last request, where that is known anew. Raises UnknownSession."""
+    known = _one(db, id)
+    _rewrite(db, replace(known, head=head, stats=stats, last_seen_at_ns=known.last_seen_at_ns if seen_at_ns is None else seen_at_ns))
 
 
 def restart(db: Connection, id: SessionId, start_seq: int, closed_at_ns: int) -> None:  # noqa: A002
