@@ -31,7 +31,7 @@ from rewindd.service.turn import Turn
 from rewindd.store import checkpoints, events, sessions
 from rewindd.store import claims as claim_rows
 from rewindd.store.database import Connection
-from rewindd.timeline.delta import PathDelta, delta
+from rewindd.timeline.delta import PathDelta
 from rewindd.timeline.history import Timeline
 
 
@@ -86,9 +86,9 @@ async def save(state: State, request: Save, session: Session, turn: Turn) -> byt
                 checkpoint = _checkpoint(session, stand, missing, stats, chosen, request.label, event=last, automatic=False)
                 head = Head(checkpoint=checkpoint.id, event=last)
                 checkpoints.add(db, tree.workspace.id, checkpoint)
-                sessions.stand(db, session.id, head, stats)
-                sessions.seen(db, session.id, session.last_seen_at_ns)
-                claim_rows.drop(db, tree.workspace.id, claims)
+                sessions.stand(db, session.id, head, stats, session.last_seen_at_ns)
+                if claims:
+                    claim_rows.drop(db, tree.workspace.id, claims)
                 reply = replies.Saved(checkpoint=render.summary(checkpoint, head), event=last, over_quota=over)
                 return turn.keep(db, reply), checkpoint, head
 
@@ -116,16 +116,9 @@ async def _standing(state: State, tree: Tree, session: Session, sighted: Sighted
 
     Where there are many, the lock is free for those who look at named paths while rows and contents are read.
     """
-    unwritten = sighted.unwritten
-    head = state.saved.get(session.id)
-    if head is not None and head.id == session.head.checkpoint and head.seq == tree.position:
-        # The session's own save was the last thing that happened here: the store has nothing to add.
-        end = unwritten[-1].seq if unwritten else head.seq
-        found = delta(Timeline(unwritten, (), {}, tree.index, end), session.id, head.seq, end)
-        return Standing(head.seq, end, await compare(state, found))
     base = await head_seq(state, session)
     if tree.position - base <= PAGE_ROWS:
-        behind = await changes_since(state, tree, base, unwritten)
+        behind = await changes_since(state, tree, base, sighted.unwritten)
         return Standing(base, behind.position, await compare(state, await delta_of(state, behind, session.id, base, behind.position)))
     await sighted.publish()
     behind = await changes_since(state, tree, base, read=await read_ahead(state, tree, base))

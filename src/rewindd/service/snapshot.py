@@ -210,7 +210,8 @@ async def _publish(state: State, tree: Tree, session: Session, gathered: _Gather
             grants.spend(db, turn.through.grant, gathered.seen_bytes)
         return turn.keep(db, reply), rows, [*entries, *known], stakes, position
 
-    answer, rows, entries, stakes, tree.position = await state.bridge.transact(write)
+    answer, rows, entries, stakes, position = await state.bridge.transact(write)
+    tree.advance(position, rows)
     tree.index.put(entries)
     take(tree, gathered.claims)
     telling.committed(tree, rows)

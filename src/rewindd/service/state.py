@@ -23,6 +23,7 @@ from rewindd.model.session import Checkpoint, Head, Session, Workspace
 from rewindd.model.window import Window
 from rewindd.paths import RelPath
 from rewindd.protocol.replies import ConfigInfo
+from rewindd.service.asking.counts import Counts
 from rewindd.service.asking.recent import Recent
 from rewindd.service.bridge import Bridge
 from rewindd.service.clock import LastAsked
@@ -70,6 +71,7 @@ class State:
         #: What the settings come from; None until the daemon said.
         self.config: ConfigInfo | None = None
         self.recent = Recent()
+        self.counts = Counts()
         #: True when the daemon ends: nobody is kept waiting any more.
         self.is_ending = False
         self.keys = Keys(())
@@ -132,7 +134,7 @@ class State:
 
     def turn(self, session: SessionId) -> anyio.Lock:
         """The lock that a session's changes are made under, one after the other."""
-        return self._turns.setdefault(session, anyio.Lock())
+        return self._turns.setdefault(session, anyio.Lock(fast_acquire=True))
 
     @asynccontextmanager
     async def turns(self, sessions: Iterable[SessionId]) -> AsyncIterator[None]:

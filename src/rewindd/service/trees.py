@@ -1,7 +1,8 @@
 """One workspace as the daemon holds it in memory, and how that is read from the store."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import anyio
 
@@ -10,11 +11,12 @@ from rewindd.model.capture import CaptureSettings
 from rewindd.model.githead import GitHead
 from rewindd.model.ids import GrantId, OperationId, SessionId, WorkspaceId
 from rewindd.model.index import Index, LeftOut
-from rewindd.model.log import IndexEntry
+from rewindd.model.log import IndexEntry, Row
 from rewindd.model.session import Baseline, Claim, Workspace
 from rewindd.model.stakes import Stakes
 from rewindd.model.window import Window
 from rewindd.paths import ROOT, RelPath
+from rewindd.service.asking.latest import Latest
 from rewindd.service.notices.inbox import Inbox, inboxes
 from rewindd.store import claims, heads, index, sessions, workspaces
 from rewindd.store import stakes as stake_rows
@@ -62,9 +64,11 @@ class Tree:
     `scanned_at_ns`: when all of it was last looked at (wall clock); 0: not in this life of the daemon.
     `judge`: directories in which an operation of ours changed rules; what they leave out is judged with the next look.
     `applying`: the operation that is changing the tree now, while the lock is free for others.
-    `git_head`: git's HEAD as it was last looked at; None: it never was.
+    `git_head`: git's HEAD as it was last looked at; None: it never was. `head_since`: the position since which it is that; None: who
+    wants to know asks the store.
     `stakes`: who is to be told of changes of which paths; `inboxes`: what each of them was not told yet.
     `settled`: the position at which the cursors of those who are up to date were last written down.
+    `latest`: the newest rows of its log.
     `granted`: the sessions that were opened through grants, and through which.
     """
 
@@ -74,7 +78,7 @@ class Tree:
     rulebook: RuleBook
     claims: dict[RelPath, list[Claim]]
     position: int
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    lock: anyio.Lock = field(default_factory=partial(anyio.Lock, fast_acquire=True))
     interrupted: bool = False
     applying: Applying | None = None
     given_up: set[OperationId] = field(default_factory=set)
@@ -85,10 +89,17 @@ class Tree:
     judge: set[RelPath] = field(default_factory=set)
     first: FirstCapture | None = None
     git_head: GitHead | None = None
+    head_since: int | None = None
     stakes: Stakes = field(default_factory=Stakes)
     inboxes: dict[SessionId, Inbox] = field(default_factory=dict)
     settled: int = 0
     granted: dict[SessionId, GrantId] = field(default_factory=dict)
+    latest: Latest = field(default_factory=Latest)
+
+    def advance(self, position: int, rows: Sequence[Row] = ()) -> None:
+        """Takes over where the log is, as it was just committed, and the rows that brought it there; nothing was switched."""
+        self.latest.add(self.position, rows, position)
+        self.position = position
 
     def is_counted(self, path: RelPath) -> bool:
         """True for a path that is known to be there and was never looked at: it is first seen, not new."""
@@ -107,6 +118,7 @@ def load(db: Connection, workspace: WorkspaceId, settings: CaptureSettings) -> T
     held: dict[RelPath, list[Claim]] = {}
     for claim in claims.load(db, workspace):
         held.setdefault(claim.path, []).append(claim)
+    head_since, git_head = heads.last(db, workspace) or (None, None)
     position, stakes = workspaces.position(db, workspace), Stakes(stake_rows.load(db, workspace))
     return Tree(
         workspace=found,
@@ -115,7 +127,8 @@ def load(db: Connection, workspace: WorkspaceId, settings: CaptureSettings) -> T
         rulebook=RuleBook(found.root, settings),
         claims=held,
         position=position,
-        git_head=heads.last(db, workspace),
+        git_head=git_head,
+        head_since=head_since,
         # While no daemon ran, rules may have changed that no file in the tree tells of: `[capture]`, git's own outside it.
         judge={ROOT} if found.baseline is Baseline.COMPLETE else set(),
         stakes=stakes,

@@ -19,13 +19,17 @@ def at(db: Connection, workspace: WorkspaceId, position: int) -> GitHead | None:
     return _TABLE.find(db, _head, "WHERE workspace = ? AND seq <= ? ORDER BY seq DESC", (number_of(db, workspace), position))
 
 
-def last(db: Connection, workspace: WorkspaceId) -> GitHead | None:
-    """Returns what HEAD was when it was last looked at; None where it never was. One that is damaged says nothing of HEAD."""
+def last(db: Connection, workspace: WorkspaceId) -> tuple[int | None, GitHead] | None:
+    """Returns what HEAD was when it was last looked at, and since which position; None where it never was.
+
+    One that is damaged says nothing of HEAD, and not since when.
+    """
     number = number_of(db, workspace)
-    found = _TABLE.sound(db, _head, "WHERE workspace = ? ORDER BY seq DESC LIMIT 1", (number,))
+    found = _TABLE.sound(db, _since, "WHERE workspace = ? ORDER BY seq DESC LIMIT 1", (number,))
     if found:
         return found[0]
-    return GitHead(None) if db.execute("SELECT 1 FROM heads WHERE workspace = ? LIMIT 1", (number,)).fetchone() else None
+    is_damaged = db.execute("SELECT 1 FROM heads WHERE workspace = ? LIMIT 1", (number,)).fetchone() is not None
+    return (None, GitHead(None)) if is_damaged else None
 
 
 def position_at(db: Connection, workspace: WorkspaceId, at_ns: int) -> int:
@@ -43,6 +47,10 @@ def cut(db: Connection, workspace: WorkspaceId, position: int) -> int:
 
 def _head(workspace: int, seq: int, head: str | None, at_ns: int) -> GitHead:
     return GitHead(head)
+
+
+def _since(workspace: int, seq: int, head: str | None, at_ns: int) -> tuple[int, GitHead]:
+    return seq, GitHead(head)
 
 
 def _seq(workspace: int, seq: int, head: str | None, at_ns: int) -> int:

@@ -32,7 +32,7 @@ def test_by_time(db: Connection, moves: WorkspaceId, at_ns: int, position: int) 
 
 def test_the_last(db: Connection, moves: WorkspaceId) -> None:
     """The last is the newest, and `None` for a repository that is gone is not `None` for never looked at."""
-    assert heads.last(db, moves) == GitHead(None)
+    assert heads.last(db, moves) == (9, GitHead(None))
     other = Workspace(id=WorkspaceId("other"), root="/other", device=1, inode=2)
     workspaces.add(db, other, 1)
     assert heads.last(db, other.id) is None

@@ -1,10 +1,11 @@
 """Changes as people read them: line counts and patches for what the pure core found to differ."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from rewindd.model.versions import Directory, File, Symlink, Unknown, Version
 from rewindd.protocol import replies
 from rewindd.service.asking import render
+from rewindd.service.asking.counts import Count, Span
 from rewindd.service.asking.reading import Contents, text_of
 from rewindd.service.state import State
 from rewindd.timeline import lines
@@ -29,12 +30,30 @@ async def compare(
     """
     found: list[replies.FileDiff] = []
     for batch in _batches(deltas):
-        contents = await Contents(state).read(_versions(batch), at_hand)
-        if not patch and _are_short(contents):
-            found += _compare(batch, contents, patch)
+        counts = await count(state, {span for delta in batch for span in delta.spans}, at_hand=at_hand)
+        if patch:
+            contents = await Contents(state).read(_versions(batch), at_hand)
+            found += await state.bridge.work(_told, batch, counts, contents)
         else:
-            found += await state.bridge.work(_compare, batch, contents, patch)
+            found += _told(batch, counts, None)
     return found
+
+
+async def count(state: State, spans: Collection[Span], *, at_hand: Mapping[bytes, bytes] | None = None) -> dict[Span, Count]:
+    """Returns the line counts of changes; what was counted lately is not read again."""
+    found = state.counts.of(spans)
+    fresh = [span for span in spans if span not in found]
+    if fresh:
+        contents = await Contents(state).read(_small({version for span in fresh for version in span}), at_hand)
+        counted = counted_in(fresh, contents) if _are_short(contents) else await state.bridge.work(counted_in, fresh, contents)
+        state.counts.keep(counted)
+        found |= counted
+    return found
+
+
+def counted_in(spans: Iterable[Span], contents: Mapping[bytes, bytes]) -> dict[Span, Count]:
+    """Returns the line counts of changes between contents, given by digest."""
+    return {(before, after): _count(before, after, contents) for before, after in spans}
 
 
 def _are_short(contents: Mapping[bytes, bytes]) -> bool:
@@ -64,16 +83,19 @@ def _batches(deltas: Iterable[PathDelta]) -> Iterator[list[PathDelta]]:
 
 def _versions(batch: Iterable[PathDelta]) -> list[Version]:
     """The versions that are read to compare these; not those that are too large."""
-    named = {version for delta in batch for span in (*delta.spans, (delta.before, delta.after)) for version in span}
-    return [version for version in named if not isinstance(version, File) or version.size <= MAX_COMPARED_BYTES]
+    return _small({version for delta in batch for span in (*delta.spans, (delta.before, delta.after)) for version in span})
 
 
-def _compare(batch: Sequence[PathDelta], contents: dict[bytes, bytes], patch: bool) -> list[replies.FileDiff]:
-    return [_one(delta, contents, patch) for delta in batch]
+def _small(versions: Iterable[Version]) -> list[Version]:
+    return [version for version in versions if not isinstance(version, File) or version.size <= MAX_COMPARED_BYTES]
 
 
-def _one(delta: PathDelta, contents: dict[bytes, bytes], patch: bool) -> replies.FileDiff:
-    counted = [_count(before, after, contents) for before, after in delta.spans]
+def _told(batch: Sequence[PathDelta], counts: Mapping[Span, Count], contents: dict[bytes, bytes] | None) -> list[replies.FileDiff]:
+    return [_one(delta, [counts[span] for span in delta.spans], contents) for delta in batch]
+
+
+def _one(delta: PathDelta, counted: Sequence[Count], contents: dict[bytes, bytes] | None) -> replies.FileDiff:
+    """`contents`: those that a patch is made of; None: none is asked."""
     known = [pair for pair in counted if pair is not None]
     return replies.FileDiff(
         path=delta.path,
@@ -85,12 +107,11 @@ def _one(delta: PathDelta, contents: dict[bytes, bytes], patch: bool) -> replies
         insertions=sum(pair[0] for pair in known),
         deletions=sum(pair[1] for pair in known),
         binary=len(known) < len(counted),
-        patch=_patch(delta, contents) if patch else None,
+        patch=_patch(delta, contents) if contents is not None else None,
     )
 
 
-def _count(before: Version, after: Version, contents: dict[bytes, bytes]) -> tuple[int, int] | None:
-    """Returns the counts of one span; None when a side is binary or too large to compare."""
+def _count(before: Version, after: Version, contents: Mapping[bytes, bytes]) -> Count:
     old, new = text_of(before, contents), text_of(after, contents)
     if old is None or new is None or lines.is_binary(old) or lines.is_binary(new):
         return None

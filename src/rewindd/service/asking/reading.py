@@ -6,8 +6,8 @@ from itertools import islice
 from typing import Any, TypeVar, cast
 
 from rewindd.model.ids import OperationId, SessionId, WorkspaceId
-from rewindd.model.log import Row, Toggle
-from rewindd.model.versions import File, Symlink, Version
+from rewindd.model.log import IndexEntry, Row, Toggle
+from rewindd.model.versions import Directory, File, Symlink, Version
 from rewindd.paths import RelPath
 from rewindd.service.rewinding.sharing import applying
 from rewindd.service.state import State
@@ -33,19 +33,26 @@ async def changes_since(state: State, tree: Tree, seq: int, unwritten: Sequence[
     was in; not how an older state of it is made. `unwritten`: rows that will be the next, as if they were there; `read`: the first of
     them, where somebody has read them already.
     """
-    found = await _read(state, tree, seq, partial(_changes, tree, seq, tree.position, read))
+    latest = [] if seq == tree.position else tree.latest.since(seq, tree.position)
+    if latest is not None:
+        found = Timeline(latest, (), {}, tree.index, tree.position)
+    else:
+        found = await _read(state, tree, seq, partial(_changes, tree, seq, tree.position, read))
     return found if not unwritten else found.with_rows(unwritten)
 
 
 async def timeline(state: State, tree: Tree, seq: int, read: Sequence[Row] = ()) -> Timeline:
     """Returns what a rewind to a position is decided by: the log since, of every path that has a row, or a row switched, after it.
 
-    Complete for paths of which an older row was switched since, and for the directories above, which a rewind may have to make
-    again. Elsewhere the rows up to the position are all as they were then: in whatever is wanted of such a path they are live just
-    as they were at the position, so no older version is wanted, nor nearer; they stand for nothing and are not read.
+    Complete for paths of which an older row was switched since, and for directories above that came, went or changed since, which a
+    rewind may have to make again. Elsewhere the rows up to the position are all as they were then: in whatever is wanted of such a path
+    they are live just as they were at the position, so no older version is wanted, nor nearer; they stand for nothing and are not read.
 
     `read`: the first of the rows, where somebody has read them already.
     """
+    latest = tree.latest.since(seq, tree.position)
+    if latest is not None and not _above(tree, {row.path for row in latest}, seq):
+        return Timeline(latest, (), {}, tree.index, tree.position)
     return await _read(state, tree, seq, partial(_whole, tree, seq, read))
 
 
@@ -129,11 +136,20 @@ def _whole(tree: Tree, seq: int, read: Sequence[Row] = ()) -> _Reads[_Made]:
     earlier, _ = yield from _with_toggles(workspace, {toggle.row for toggle in toggles if toggle.row <= seq})
     switched = {row.path for row in earlier}
     touched = {row.path for row in later} | switched
-    whole = switched | {parent for path in touched for parent in path.ancestors}
+    whole = switched | _above(tree, touched, seq)
     rows = [*(yield from _of_paths(partial(edits.of_paths, workspace=workspace, until=seq), whole)), *later]
     theirs = yield from _of_paths(partial(edits.toggles_of_paths, workspace=workspace), whole)
     written = yield from _positions(rows)
     return partial(Timeline, rows, {*toggles, *theirs}, written, tree.index, tree.position)
+
+
+def _above(tree: Tree, paths: Iterable[RelPath], seq: int) -> set[RelPath]:
+    """Returns the directories above, but for those that are there as they were at the position: nobody has to make them again."""
+    return {parent for path in paths for parent in path.ancestors if not _stands(tree.index.get(parent), seq)}
+
+
+def _stands(entry: IndexEntry | None, seq: int) -> bool:
+    return entry is not None and isinstance(entry.version, Directory) and entry.since <= seq
 
 
 def _since(tree: Tree, seq: int, end: int) -> _Reads[list[Row]]:
@@ -234,7 +250,7 @@ class Contents:
         return b"".join(self._state.blobs.open_chunks(digest))
 
 
-def text_of(version: Version, contents: dict[bytes, bytes]) -> bytes | None:
+def text_of(version: Version, contents: Mapping[bytes, bytes]) -> bytes | None:
     """Returns what a version shows in a diff: a file's content, a link's target, nothing for directories and absent paths.
 
     None for a file too large to show.

@@ -40,8 +40,8 @@ async def note(state: State, tree: Tree, head: GitHead) -> None:
         return seq
 
     seq = await state.bridge.transact(write)
-    tree.position = max(tree.position, seq)
-    tree.git_head = head
+    tree.advance(max(tree.position, seq))
+    tree.git_head, tree.head_since = head, seq
 
 
 async def look_and_note(state: State, tree: Tree) -> None:
@@ -61,6 +61,8 @@ async def moved_since(state: State, tree: Tree, position: int) -> GitHeads | Non
     Of what was imported nobody saw the HEAD. Called under the workspace's lock, after an observation.
     """
     if names.is_import(tree.workspace.id) or tree.git_head is None:
+        return None
+    if tree.head_since is not None and tree.head_since <= position:
         return None
     then = await state.bridge.transact(lambda db: rows.at(db, tree.workspace.id, position))
     if then is None or then == tree.git_head:

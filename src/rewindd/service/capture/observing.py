@@ -19,6 +19,7 @@ from rewindd.paths import RelPath
 from rewindd.service.capture import ahead, heads, keeping, noticing
 from rewindd.service.capture.changes import BATCH_ROWS, Change, arrived, changed, ended, in_order
 from rewindd.service.capture.own_places import inner_paths
+from rewindd.service.capture.reckoning import Reckoning
 from rewindd.service.capture.sighting import Leave, sight
 from rewindd.service.doors.spending import spend
 from rewindd.service.locking import breathing
@@ -187,11 +188,13 @@ async def _look_and_prepare(state: State, tree: Tree, wanted: Wanted, leave: Lea
 async def _look_once(
     state: State, tree: Tree, wanted: Wanted, leave: Leave | None, read: Mapping[RelPath, IndexEntry], allowance: Allowance | None
 ) -> _Fresh:
-    head, seen, contents, packed = await state.bridge.work(_look, state, tree, wanted, leave, read, allowance)
+    reckoning = Reckoning(state, tree, wanted)
+    head, seen, contents, packed = await state.bridge.work(_look, state, tree, wanted, leave, read, allowance, reckoning)
     await heads.note(state, tree, head)
     if packed is None:
         await keeping.keep(state.bridge, state.blobs, contents)
     remember(state, contents)
+    reckoning.keep()
     await _leave_out(state, tree, seen)
     new = {one.path for one in seen.new}
     await enter_unknown(state, tree, [one.path for one in seen.unseen if one.path not in new])
@@ -273,7 +276,7 @@ def _write(db: Connection, tree: Tree, rows: Sequence[Row], entries: Sequence[In
 def _committed(tree: Tree, rows: Sequence[Row], entries: Sequence[IndexEntry]) -> None:
     tree.index.put(entries)
     if rows:
-        tree.position = rows[-1].seq
+        tree.advance(rows[-1].seq, rows)
         telling.committed(tree, rows)
 
 
@@ -287,7 +290,13 @@ def remember(state: State, contents: Iterable[keeping.Content]) -> None:
 
 
 def _look(
-    state: State, tree: Tree, wanted: Wanted, leave: Leave | None, read: Mapping[RelPath, IndexEntry], allowance: Allowance | None
+    state: State,
+    tree: Tree,
+    wanted: Wanted,
+    leave: Leave | None,
+    read: Mapping[RelPath, IndexEntry],
+    allowance: Allowance | None,
+    reckoning: Reckoning,
 ) -> tuple[GitHead, Observation, list[keeping.Content], list[keeping.Packed] | None]:
     """Returns git's HEAD, what is seen, the contents that it has and the index had not, and those packed where they are few."""
     head = heads.look(state, tree)
@@ -297,7 +306,10 @@ def _look(
     found: list[Look | New] = [*seen.changed, *seen.new]
     fresh = [one for one in found if not any(_has_content_of(known.get(one.path), one.version) for known in (tree.index, read))]
     contents = [keeping.Content(one.version, one.content) for one in fresh]
-    return head, seen, contents, keeping.try_pack(state.blobs, contents)
+    packed = keeping.try_pack(state.blobs, contents)
+    if packed is not None:
+        reckoning.finish(found, contents)
+    return head, seen, contents, packed
 
 
 def _has_content_of(entry: IndexEntry | None, version: Version) -> bool:

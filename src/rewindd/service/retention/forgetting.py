@@ -236,6 +236,7 @@ async def _path_alone(state: State, tree: Tree, path: RelPath, erased: _Erased, 
         tree.index.put([unknown])
         if tree.watch is not None:
             tree.watch.mark([path])
+    tree.latest.clear()
     for start in range(0, len(rows), PAGE):
         part = [row.seq for row in rows[start : start + PAGE]]
         await state.bridge.transact(partial(edits.drop, workspace=workspace, seqs=part), bulk=True)
@@ -264,6 +265,7 @@ async def _tell_checkpoints(state: State, tree: Tree, top: RelPath, first: int, 
 async def _overwrite(state: State, report: Report) -> int:
     """Takes out what nothing names, wherever it lies: contents, packs, answers, free pages, the log, old copies of the database."""
     state.recent.clear()
+    state.counts.clear()
     await state.bridge.transact(partial(erasing.secure, on=True))
     try:
         await state.bridge.transact(answers.clear)

@@ -216,6 +216,7 @@ async def _held(state: State, workspace: Workspace) -> AsyncIterator[None]:
         yield
         return
     async with locked(state, tree):
+        tree.latest.clear()
         yield
 
 

@@ -185,12 +185,18 @@ async def sync(state: State, tree: Tree, operation: Operation, steps: Sequence[S
 
 
 async def _apply(state: State, tree: Tree, operation: Operation, steps: Sequence[Step], at_hand: Mapping[bytes, bytes]) -> list[Outcome]:
-    """Applies the steps; what they removed is freed while the caller goes on."""
+    """Applies the steps; what they removed is freed when the caller has let go of the workspace, and the answer is on its way."""
     root = tree.root()
+
+    async def free() -> None:
+        async with tree.lock:
+            pass
+        await state.bridge.work(root.close)
+
     try:
         return await state.bridge.work(_apply_in, root, state, operation, steps, at_hand)
     finally:
-        state.later(lambda: state.bridge.work(root.close))
+        state.later(free)
 
 
 def _apply_in(root: Root, state: State, operation: Operation, steps: Sequence[Step], at_hand: Mapping[bytes, bytes]) -> list[Outcome]:
