@@ -1,19 +1,17 @@
 """Snapshots: keep a path's present state before it is changed, and note whose next change it is."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from time import time_ns
-from typing import NamedTuple
 
 from rewindd.errors import BadRequest, OutsideWorkspace
 from rewindd.model.capture import LeftOut
 from rewindd.model.log import IndexEntry, Row
 from rewindd.model.session import Claim, Session
 from rewindd.model.stakes import Stake
-from rewindd.model.versions import ABSENT, Absent, Directory, File, Unknown
+from rewindd.model.versions import Absent, Directory, File, Unknown
 from rewindd.paths import ROOT, FsText, RelPath
 from rewindd.protocol import replies
 from rewindd.protocol.requests import BeginEdit, EndEdit, Release, TakeSnapshot
@@ -21,7 +19,8 @@ from rewindd.protocol.wire import Progress
 from rewindd.service import names
 from rewindd.service.asker import asker
 from rewindd.service.capture import ahead, keeping
-from rewindd.service.capture.changes import Change, arrival
+from rewindd.service.capture.changes import Change
+from rewindd.service.capture.first_look import contents, first_rows, look_at
 from rewindd.service.capture.holding import claims_on, drop, ending, ends, of_session, take
 from rewindd.service.capture.observing import append, enter_unknown, observe, remember, write_rows
 from rewindd.service.capture.own_places import OwnPlaces
@@ -39,9 +38,9 @@ from rewindd.store import claims as claim_rows
 from rewindd.store import grants, index, sessions, workspaces
 from rewindd.store import stakes as stake_rows
 from rewindd.store.database import Connection
-from rewindd.tree.look import Look, Refusal, Unseen, look
+from rewindd.tree.look import Look, Refusal, Unseen
 from rewindd.tree.rules.book import NoRules
-from rewindd.tree.sight import DEFERRED, Allowance, Budget
+from rewindd.tree.sight import DEFERRED
 from rewindd.tree.survey import survey
 
 #: Paths of a directory that are looked at before they are committed: bounds memory, and lets others in between.
@@ -277,9 +276,9 @@ async def _read_deferred(state: State, tree: Tree, seen: Sequence[Look | Unseen]
         return list(seen)
     async with breathing(state, tree):
         read = await ahead.read(state, tree, deferred, is_limited=False)
-    again = await state.bridge.work(_look_at, state, tree, deferred, read, None)
+    again = await state.bridge.work(look_at, state, tree, deferred, read, None)
     if again.packed is None:
-        await keeping.keep(state.bridge, state.blobs, _contents(again.looks))
+        await keeping.keep(state.bridge, state.blobs, contents(again.looks))
     else:
         await state.bridge.transact(partial(keeping.put, batch=again.packed))
     return [*(one for one in seen if one.path not in set(deferred)), *again.looks, *again.unseen]
@@ -290,78 +289,26 @@ async def _first_look(state: State, tree: Tree, paths: Sequence[RelPath]) -> _Fr
     wanted = dict.fromkeys(one for path in paths for one in (*path.ancestors, path) if one not in tree.index and one != ROOT)
     if not wanted:
         return _Fresh()
-    seen = await state.bridge.work(_look_at, state, tree, list(wanted), {}, ahead.ALLOWANCE)
+    seen = await state.bridge.work(look_at, state, tree, list(wanted), {}, ahead.ALLOWANCE)
     if deferred := [one.path for one in seen.unseen if one.reason == DEFERRED]:
         async with breathing(state, tree):
             read = await ahead.read(state, tree, deferred, is_limited=False)
-        seen = await state.bridge.work(_look_at, state, tree, [path for path in wanted if path not in tree.index], read, None)
+        seen = await state.bridge.work(look_at, state, tree, [path for path in wanted if path not in tree.index], read, None)
     looks, unseen, packed = seen
     if packed is None:
-        await keeping.keep(state.bridge, state.blobs, _contents(looks))
-    remember(state, _contents(looks))
-    changes, absent = _first_rows(state, tree, looks)
+        await keeping.keep(state.bridge, state.blobs, contents(looks))
+    remember(state, contents(looks))
+    changes, absent = first_rows(state, tree, looks)
     return _Fresh(
         changes=changes, packed=list(packed or ()), absent=absent, looked_at=set(wanted), unseen={one.path: one.reason for one in unseen}
     )
 
 
-class _Seen(NamedTuple):
-    looks: list[Look]
-    unseen: list[Unseen]
-    packed: list[keeping.Packed] | None
-
-
-def _look_at(state: State, tree: Tree, paths: Sequence[RelPath], read: Mapping[RelPath, IndexEntry], allowance: Allowance | None) -> _Seen:
-    budget = Budget(allowance)
-    looks: list[Look] = []
-    unseen: list[Unseen] = []
-    with tree.root() as root:
-        arm = arming(tree, root)
-        for path in paths:
-            with suppress(OSError, OutsideWorkspace):  # who looks says what that means
-                arm(path.parent)
-            seen = look(root, path, read.get(path), state.blobs, refuse=budget.refuse)
-            if isinstance(seen, Unseen):
-                unseen.append(seen)
-                continue
-            looks.append(seen)
-            if isinstance(seen.version, File) and seen.content is not None:
-                budget.took(seen.version.size)
-    fresh = [one for one in looks if (known := read.get(one.path)) is None or known.version != one.version]
-    return _Seen(looks, unseen, keeping.try_pack(state.blobs, _contents(fresh)))
-
-
-def _contents(looks: Iterable[Look]) -> list[keeping.Content]:
-    return [keeping.Content(one.version, one.content) for one in looks]
-
-
 async def _keep_looks(state: State, tree: Tree, looks: Sequence[Look]) -> int:
     """Keeps what was looked at for the first time in a directory; returns the bytes of what nobody is known to have made."""
-    changes, _ = _first_rows(state, tree, looks)
+    changes, _ = first_rows(state, tree, looks)
     await append(state, tree, changes)
     return first_seen_bytes(changes)
-
-
-def _first_rows(state: State, tree: Tree, looks: Sequence[Look]) -> tuple[list[Change], dict[RelPath, IndexEntry]]:
-    """Returns a row for each path that the index does not know: a change where its directory was covered, else first seen.
-
-    Beside them the entries of those that are absent as was known: they need no row.
-    """
-    absent: dict[RelPath, IndexEntry] = {}
-    changes: list[Change] = []
-    coming: dict[RelPath, IndexEntry] = {}
-    for one in looks:
-        above = one.path.parent
-        parent = absent.get(above) or coming.get(above) or tree.index.get(above)
-        since = parent.rest_absent_since if parent is not None and one.path not in tree.left_out and not tree.is_counted(one.path) else None
-        if since is not None and isinstance(one.version, Absent):
-            absent[one.path] = IndexEntry(path=one.path, version=ABSENT, signature=None, since=since)
-            continue
-        entry = IndexEntry(path=one.path, version=one.version, signature=one.signature, since=0)
-        changes.append(arrival(state, tree, entry, since))
-        # The rows get the next positions, under the workspace's lock: what is below something absent is so since its row.
-        coming[one.path] = replace(entry, since=tree.position + len(changes))
-    return changes, absent
 
 
 def _may_be_found(tree: Tree, path: RelPath) -> bool:
