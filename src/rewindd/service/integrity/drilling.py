@@ -52,8 +52,7 @@ async def drill(state: State, count: int, report: Callable[[wire.Progress], None
     """
     highest = await state.bridge.transact(checkpoints.highest)
     chosen: dict[str, tuple[WorkspaceId, Checkpoint]] = {}
-    for _ in range(3 * count):
-        number = random.randint(1, highest) if highest else 0
+    for number in random.sample(range(1, highest + 1), min(3 * count, highest)):
         try:
             found = await state.bridge.transact(partial(checkpoints.from_number, number=number))
         except StoreCorrupt:
