@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import zmq
 import zmq.asyncio
@@ -102,6 +103,7 @@ class Link:
             RewinddError: the one that the daemon answered, or the exchange's failure.
         """
         slots = self._waiting_slots if exchange.op in wire.LONG_POLLS else self._slots
+        await anyio.lowlevel.checkpoint_if_cancelled()  # what was cancelled before is not sent
         await _take(slots, exchange)
         waiting = _Waiting()
         self._waiting[exchange.number] = waiting
