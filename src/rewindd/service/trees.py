@@ -67,6 +67,7 @@ class Tree:
     `git_head`: git's HEAD as it was last looked at; None: it never was. `head_since`: the position since which it is that; None: who
     wants to know asks the store.
     `stakes`: who is to be told of changes of which paths; `inboxes`: what each of them was not told yet.
+    `has_former`: whether there may be stakes of sessions that were closed, which only the store has.
     `settled`: the position at which the cursors of those who are up to date were last written down.
     `latest`: the newest rows of its log.
     `granted`: the sessions that were opened through grants, and through which.
@@ -92,6 +93,7 @@ class Tree:
     head_since: int | None = None
     stakes: Stakes = field(default_factory=Stakes)
     inboxes: dict[SessionId, Inbox] = field(default_factory=dict)
+    has_former: bool = False
     settled: int = 0
     granted: dict[SessionId, GrantId] = field(default_factory=dict)
     latest: Latest = field(default_factory=Latest)
@@ -132,6 +134,7 @@ def load(db: Connection, workspace: WorkspaceId, settings: CaptureSettings) -> T
         # While no daemon ran, rules may have changed that no file in the tree tells of: `[capture]`, git's own outside it.
         judge={ROOT} if found.baseline is Baseline.COMPLETE else set(),
         stakes=stakes,
+        has_former=stake_rows.has_former(db, workspace),
         inboxes=inboxes(stakes, stake_rows.cursors(db, workspace), position),
         granted=sessions.granted(db, workspace),
     )

@@ -91,12 +91,15 @@ def end(db: Connection, workspace: WorkspaceId, session: SessionId, limit: int) 
     return gone
 
 
+def has_former(db: Connection, workspace: WorkspaceId) -> bool:
+    """Returns whether any session that was closed had a stake in the workspace. Raises UnknownWorkspace."""
+    return db.execute("SELECT 1 FROM former_stakes WHERE workspace = ? LIMIT 1", (number_of(db, workspace),)).fetchone() is not None
+
+
 def former(db: Connection, workspace: WorkspaceId, asked: Sequence[Asked]) -> tuple[list[Stake], list[Asked]]:
     """Returns a page of the stakes that are asked for, but for damaged ones, and what is still to be asked. Raises UnknownWorkspace."""
     number, found, rest, room = number_of(db, workspace), list[Stake](), list(asked[PART_ASKED:]), PAGE_FORMER
     newest: dict[int, int] = {}
-    if not db.execute("SELECT 1 FROM former_stakes WHERE workspace = ? LIMIT 1", (number,)).fetchone():
-        return [], []  # nobody who ever announced anything has closed: as most often
     for at, one in enumerate(asked[:PART_ASKED]):
         key = number, path_to_bytes(one.path), one.behind
         rows = _FORMER.unchecked(db, f"WHERE workspace = ? AND path = ? AND session > ? ORDER BY session LIMIT {room}", key)

@@ -98,6 +98,7 @@ def stakes_of(tree: Tree, claims: Sequence[Claim], since: int) -> list[Stake]:
 
 async def end(state: State, tree: Tree, session: SessionId) -> None:
     """Ends a session's stakes: it is told of nothing any more. Who waits for its notices is answered."""
+    tree.has_former = True
     while await state.bridge.transact(lambda db: stake_rows.end(db, tree.workspace.id, session, END_STAKES), bulk=True) == END_STAKES:
         continue
     tree.stakes.drop(session)

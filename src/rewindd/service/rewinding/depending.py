@@ -54,6 +54,8 @@ async def dependents(
 
 async def _former(state: State, tree: Tree, first: Mapping[RelPath, int]) -> Stakes:
     """Reads, a page at a time, which sessions that were closed had stakes in these paths, and saved at these positions or later."""
+    if not tree.has_former:
+        return Stakes()
     oldest = dict(first)
     for path, seq in first.items():
         for above in (ROOT, *path.ancestors):
