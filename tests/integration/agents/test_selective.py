@@ -1,6 +1,7 @@
 """Selective rewinds on a real daemon: several sessions and a person in one tree, and each takes back its own and nobody else's."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -320,8 +321,11 @@ async def test_dependents(desk: Desk) -> None:
         assert (await third.rewind("@", dry_run=True)).dependents == []
 
 
-async def test_dependents_of_sessions_that_are_closed(desk: Desk) -> None:
-    """A closed session counts by what it claimed, before or after what goes, a file or a directory above it; not without a checkpoint."""
+async def test_dependents_of_sessions_that_are_closed(desk: Desk, home: Path) -> None:
+    """A closed session counts by what it claimed, before or after what goes, a file or a directory above it; not without a checkpoint.
+
+    To the daemon that saw it close, and to the next one.
+    """
     desk.write("d/used", lines())
 
     async def closed(agent: str, path: str, *, saves: bool = True) -> str:
@@ -349,6 +353,8 @@ async def test_dependents_of_sessions_that_are_closed(desk: Desk) -> None:
         found = (await one.rewind(start.id, dry_run=True)).dependents
         assert {d.agent: d.checkpoint_id for d in found} == checkpoints
         assert all([str(path) for path in d.paths] == ["d/used"] for d in found)
+        desk.daemon.restart(env={"HOME": str(home)})
+        assert {d.agent: d.checkpoint_id for d in (await one.rewind(start.id, dry_run=True)).dependents} == checkpoints
 
         await desk.client.ask(Forget(what=FsText("twice")), Forgotten)
         del checkpoints["twice"]
