@@ -15,7 +15,7 @@ from rewindd.protocol import replies
 from rewindd.protocol.requests import Save
 from rewindd.service import names
 from rewindd.service.asking import positions, render
-from rewindd.service.asking.comparing import compare, totals
+from rewindd.service.asking.comparing import Totals, totals
 from rewindd.service.asking.reading import PAGE_ROWS, changes_since, delta_of, read_ahead, timeline
 from rewindd.service.capture import baseline
 from rewindd.service.capture.holding import drop, end_windows, ends, own_windows, why_left
@@ -37,11 +37,11 @@ from rewindd.timeline.history import Timeline
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a save starts from and where it is: the head's position, its own, and what the session changed in between."""
+    """Where a save starts from and where it is: the head's position, its own, and what the session's changes in between come to."""
 
     base_seq: int
     seq: int
-    changes: list[replies.FileDiff]
+    changes: Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +119,13 @@ async def _standing(state: State, tree: Tree, session: Session, sighted: Sighted
     base = await head_seq(state, session)
     if tree.position - base <= PAGE_ROWS:
         behind = await changes_since(state, tree, base, sighted.unwritten)
-        return Standing(base, behind.position, await compare(state, await delta_of(state, behind, session.id, base, behind.position)))
+        found = await delta_of(state, behind, session.id, base, behind.position)
+        return Standing(base, behind.position, await totals(state, found))
     await sighted.publish()
     behind = await changes_since(state, tree, base, read=await read_ahead(state, tree, base))
     found = await delta_of(state, behind, session.id, base, behind.position)
     async with applying(tree):
-        return Standing(base, behind.position, await compare(state, found))
+        return Standing(base, behind.position, await totals(state, found))
 
 
 async def tail_of(state: State, tree: Tree, session: Session, seq: int | None = None) -> Tail:
@@ -171,7 +172,6 @@ def _checkpoint(
     event: EventId | None,
     automatic: bool,
 ) -> Checkpoint:
-    files, insertions, deletions = totals(stand.changes)
     return Checkpoint(
         uid=names.uid(),
         id=CheckpointId(chosen or names.checkpoint_id()),
@@ -184,9 +184,9 @@ def _checkpoint(
         stats=stats,
         created_at_ns=time_ns(),
         automatic=automatic,
-        files=files,
-        insertions=insertions,
-        deletions=deletions,
+        files=stand.changes.files,
+        insertions=stand.changes.insertions,
+        deletions=stand.changes.deletions,
         incomplete=tuple(missing),
     )
 

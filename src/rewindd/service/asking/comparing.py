@@ -1,6 +1,7 @@
 """Changes as people read them: line counts and patches for what the pure core found to differ."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from rewindd.model.versions import Directory, File, Symlink, Unknown, Version
 from rewindd.protocol import replies
@@ -21,6 +22,14 @@ INLINE_TOTAL_BYTES = 64 << 10
 MAX_COMPARED_BYTES = 4 << 20
 
 
+class Totals(NamedTuple):
+    """What changes come to: paths, and lines."""
+
+    files: int
+    insertions: int
+    deletions: int
+
+
 async def compare(
     state: State, deltas: Sequence[PathDelta], *, patch: bool = False, at_hand: Mapping[bytes, bytes] | None = None
 ) -> list[replies.FileDiff]:
@@ -30,7 +39,7 @@ async def compare(
     """
     found: list[replies.FileDiff] = []
     for batch in _batches(deltas):
-        counts = await count(state, {span for delta in batch for span in delta.spans}, at_hand=at_hand)
+        counts = await count(state, _spans(batch), at_hand=at_hand)
         if patch:
             contents = await Contents(state).read(_versions(batch), at_hand)
             found += await state.bridge.work(_told, batch, counts, contents)
@@ -61,10 +70,18 @@ def _are_short(contents: Mapping[bytes, bytes]) -> bool:
     return max(sizes, default=0) <= INLINE_BYTES and sum(sizes) <= INLINE_TOTAL_BYTES
 
 
-def totals(changes: Iterable[replies.FileDiff]) -> tuple[int, int, int]:
-    """Returns how many paths, inserted lines and deleted lines there are in all."""
-    listed = list(changes)
-    return len(listed), sum(c.insertions for c in listed), sum(c.deletions for c in listed)
+async def totals(state: State, deltas: Sequence[PathDelta]) -> Totals:
+    """Returns how many paths, inserted lines and deleted lines the changes have in all."""
+    insertions = deletions = 0
+    for batch in _batches(deltas):
+        counts = await count(state, _spans(batch))
+        known = [pair for delta in batch for span in delta.spans if (pair := counts[span]) is not None]
+        insertions, deletions = insertions + sum(pair[0] for pair in known), deletions + sum(pair[1] for pair in known)
+    return Totals(len(deltas), insertions, deletions)
+
+
+def _spans(batch: Iterable[PathDelta]) -> set[Span]:
+    return {span for delta in batch for span in delta.spans}
 
 
 def _batches(deltas: Iterable[PathDelta]) -> Iterator[list[PathDelta]]:

@@ -18,7 +18,7 @@ from rewindd.protocol import replies
 from rewindd.protocol.requests import ListBarriers, MakeBarrier
 from rewindd.service import names
 from rewindd.service.asking import render
-from rewindd.service.asking.comparing import compare
+from rewindd.service.asking.comparing import totals
 from rewindd.service.capture import baseline
 from rewindd.service.capture.holding import edited_by
 from rewindd.service.capture.observing import observe
@@ -126,7 +126,7 @@ async def _checkpoint(
     state: State, tree: Tree, session: Session, tail: Tail, barrier: BarrierId, label: str | None, missing: Sequence[Missing]
 ) -> Checkpoint:
     """The session's checkpoint at the barrier: where it stands, with what it changed since its head."""
-    stands = automatic(session, tree, Standing(tail.base_seq, tree.position, await compare(state, tail.deltas)), "")
+    stands = automatic(session, tree, Standing(tail.base_seq, tree.position, await totals(state, tail.deltas)), "")
     return replace(stands, label=label, automatic=False, incomplete=tuple(missing), barrier=barrier)
 
 

@@ -13,7 +13,7 @@ from rewindd.model.session import Checkpoint, Session
 from rewindd.plan.settle import NOTHING
 from rewindd.protocol import wire
 from rewindd.service import names
-from rewindd.service.asking.comparing import compare
+from rewindd.service.asking.comparing import totals
 from rewindd.service.capture import keeping
 from rewindd.service.capture.tails import tails_of
 from rewindd.service.rewinding import deciding
@@ -172,7 +172,7 @@ async def _automatic(state: State, tree: Tree, session: Session, tail: Tail, lab
     said = (event, stats) != (session.head.event, session.stats)
     if (not said and not tail.deltas) or await _is_named(state, tree, session):
         return None
-    return automatic(session, tree, Standing(tail.base_seq, tree.position, await compare(state, tail.deltas)), label)
+    return automatic(session, tree, Standing(tail.base_seq, tree.position, await totals(state, tail.deltas)), label)
 
 
 async def _is_named(state: State, tree: Tree, session: Session) -> bool:
