@@ -57,3 +57,17 @@ def test_counts_from_memory_are_those_of_the_store(yard: Yard, watching: bool) -
             told = len(changes), sum(change.insertions for change in changes), sum(change.deletions for change in changes)
             assert told == (one.files, one.insertions, one.deletions), one.id
     assert sum(one.insertions for one in saved) > 100
+
+
+def test_modes_beside_more_than_one_look_reads(yard: Yard) -> None:
+    """Files of which only the mode changed, beside so many others that they are read later: their contents are kept already."""
+    for number in range(250):
+        yard.write(f"d/{number}", f"{number}\n")
+        yard.write(f"e/{number}", f"other {number}\n")
+    with yard.session(session_id=f"modes-{yard.root.name}", attribution="sole") as session:
+        yard.until_complete()
+        before = session.save()
+        yard.shell("for file in d/*; do echo changed >> $file; done; chmod 755 e/*")
+        assert session.save().files == 500
+        session.rewind(before.id, across_head=True)
+        assert {path.stat().st_mode & 0o777 for path in (yard.root / "e").iterdir()} == {0o644}

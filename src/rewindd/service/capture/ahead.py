@@ -70,7 +70,7 @@ def _read(
             if not isinstance(seen, Look):
                 continue
             looks.append(seen)
-            if isinstance(seen.version, File) and (known is None or known.version != seen.version):
+            if isinstance(seen.version, File) and not _has_content(known, seen.version):
                 contents.append((seen.version, seen.content))
                 size += len(seen.content or b"")
                 if purse is not None:
@@ -78,3 +78,8 @@ def _read(
             if size >= PORTION_BYTES:
                 break
     return looks, keeping.pack(state.blobs, contents), list(paths[count:])
+
+
+def _has_content(known: IndexEntry | None, version: File) -> bool:
+    """True where only the mode is another: the content is kept already, and did not come with the look."""
+    return known is not None and isinstance(known.version, File) and known.version.digest == version.digest
