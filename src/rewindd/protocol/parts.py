@@ -316,7 +316,8 @@ class WorkspaceInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A workspace in `status`.
 
     `watch`: how changes are noticed: `on` (inotify), `partly` or `off` (by looking at all of it), `idle` (nobody works there).
-    `watch_reason`: why it is not `on`. `scanned_at`: when all of it was last looked at.
+    `watch_reason`: why it is not `on`. `rules_reason`: why rules do not count, or not everywhere. `scanned_at`: when all of it was last
+    looked at.
     """
 
     id: str
@@ -325,6 +326,7 @@ class WorkspaceInfo(msgspec.Struct, frozen=True, kw_only=True):
     baseline: Baseline
     watch: str
     watch_reason: str | None = None
+    rules_reason: str | None = None
     scanned_at: datetime | None = None
     windows: int = 0
 

@@ -204,7 +204,7 @@ class CaptureInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What is or would be captured of the workspace at `root`: files and links, their `bytes`, the `largest` of them first.
 
     `missing`: how many paths are not captured yet. `left_out`: what rules and limits leave out, and what cannot be captured, by path;
-    `left_out_count` is larger where not all of it is told.
+    `left_out_count` is larger where not all of it is told. `rules_reason`: why rules do not count, or not everywhere.
     """
 
     root: FsText
@@ -214,6 +214,7 @@ class CaptureInfo(msgspec.Struct, frozen=True, kw_only=True):
     largest: list[PathSize]
     left_out: list[PathReason]
     left_out_count: int
+    rules_reason: str | None = None
 
 
 class Released(msgspec.Struct, frozen=True, kw_only=True):

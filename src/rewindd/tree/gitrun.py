@@ -29,6 +29,9 @@ _HARDENED = (
     *("-c", "diff.external="),
     *("-c", "gc.auto=0"),
     *("-c", "maintenance.auto=false"),
+    # git refuses another owner's repository because of the programs that its configuration names (git-config(1), safe.directory): none
+    # of them runs. Without this all that is ignored would be captured where a container's user is not the owner of the tree.
+    *("-c", "safe.directory=*"),
 )
 #: GIT_ALLOW_PROTOCOL: a partial clone's missing objects would be fetched, by a transport that the configuration names.
 #: GIT_TRACE2: the user's configuration may have git write down each of its runs; ours are not the user's.

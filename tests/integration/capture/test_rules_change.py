@@ -34,6 +34,29 @@ def nothing_moves(yard: Yard, session: Session, position: str, *, but: tuple[str
         assert not differing(before, photograph(yard.root))
 
 
+def test_rules_that_do_not_count_are_told(repository: Yard) -> None:
+    """A repository that git cannot read: nothing is left out for it, `status` and `capture` say why, and no more once it is mended."""
+    yard = repository
+    yard.write(".gitignore", "*.log\n")
+    yard.write("a.log", "1\n")
+    config = yard.root / ".git" / "config"
+    whole = config.read_text()
+    config.write_text("[broken\n")
+    why = "git cannot say what is ignored in '.'; what it did not say is captured"
+    with yard.session() as session:
+        saved = session.save()
+        assert "a.log" in yard.listed(session, saved.id)
+        assert (yard.info().rules_reason, capture(yard, session).rules_reason) == (why, why)
+        with yard.client() as client:
+            asked = requests.ListCapture(directory=FsText(str(yard.root)), dry_run=True)
+            assert client.ask(asked, replies.CaptureInfo).rules_reason == why
+        config.write_text(whole)
+        yard.write("b.log", "1\n")
+        session.save()
+        assert left_out(yard, session) == {"a.log": "ignored by git", "b.log": "ignored by git"}
+        assert (yard.info().rules_reason, capture(yard, session).rules_reason) == (None, None)
+
+
 def test_left_out_from_now_on(repository: Yard) -> None:
     """A rule that leaves out what is captured: it is listed with the reason, stays as it is, and stays out however it changes."""
     yard = repository

@@ -102,6 +102,7 @@ def test_as_json(daemon: FakeDaemon, run: Rewindctl) -> None:
         "largest": [{"path": "data/big", "size": 2 << 20}, {"path": "sm\x1ball", "size": 10}],
         "left_out": [{"path": "od\ufffd", "path_b64": "b2T/", "reason": IGNORED}],
         "left_out_count": 1,
+        "rules_reason": None,
     }
 
 

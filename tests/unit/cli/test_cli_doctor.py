@@ -276,6 +276,24 @@ NOTES: dict[str, tuple[Facts, str, str]] = {
         "watching",
         "rewindctl status",
     ),
+    "rules": (
+        with_(
+            status=status(
+                workspaces=[
+                    replies.WorkspaceInfo(
+                        id="w",
+                        root=FsText("/w"),
+                        capture="workspace",
+                        baseline=replies.Baseline(state="complete", done=0, total=0),
+                        watch="on",
+                        rules_reason="git is not installed",
+                    )
+                ]
+            )
+        ),
+        "rules",
+        "rewindctl -C /w capture",
+    ),
     "taken back": (with_(status=status(recovered=[replies.Recovered(operation_id="o", outcome="rolled-back")])), "store", "again"),
 }
 

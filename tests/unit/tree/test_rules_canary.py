@@ -1,6 +1,7 @@
 """No program that a repository, a configuration or the environment names runs while rules are worked out or an index is read."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,9 +173,12 @@ def canary(top: Path, ran: Path) -> Path:
     return program
 
 
-@pytest.fixture(params=["repository", "included", "user", "worktree", "command line"])
+@pytest.fixture(params=["repository", "included", "user", "worktree", "command line", "another's"])
 def caged(request: pytest.FixtureRequest, top: Path, canary: Path, ran: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A work tree with one inside, and every key in the repository's configuration, a file it includes, the user's, the worktree's."""
+    """A work tree with one inside, and every key in the repository's configuration, a file it includes, the user's, the worktree's.
+
+    "another's": git takes both for repositories of another user.
+    """
     home = top.parent
     grow(top, {".gitignore": "*.log\n", "tracked": "x\n", "a.log": "x\n", "b": "x\n", "sub/.gitignore": "*.o\n", "sub/x.o": "x\n"})
     grow(top / "inner", {".gitignore": "*.log\n", "a.log": "x\n", "tracked": "x\n"})
@@ -195,7 +199,7 @@ def caged(request: pytest.FixtureRequest, top: Path, canary: Path, ran: Path, mo
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     for repository in (top, top / "inner"):
         with (repository / ".git" / "config").open("a") as config:
-            if request.param == "repository":
+            if request.param in ("repository", "another's"):
                 config.write(keys)
             elif request.param == "included":
                 config.write(f'[include]\n\tpath = {home}/keys\n[includeIf "gitdir:**"]\n\tpath = ../../keys\n')
@@ -218,8 +222,18 @@ def caged(request: pytest.FixtureRequest, top: Path, canary: Path, ran: Path, mo
     for name in TRACES:
         monkeypatch.setenv(name, str(ran))
     ran.unlink()
+    if request.param == "another's":
+        of_another(canary.parent / "git", top)
     yield top
     assert not ran.exists()
+
+
+def of_another(wrapper: Path, top: Path) -> None:
+    """Puts a git on PATH that takes every repository for another user's, which it refuses to read."""
+    wrapper.write_text(f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {shutil.which("git")} "$@"\n')
+    wrapper.chmod(0o755)
+    clean = {"PATH": os.environ["PATH"], "HOME": str(top)}
+    assert subprocess.run(["git", "ls-files"], cwd=top, env=clean, capture_output=True, check=False).returncode != 0
 
 
 def test_nothing_runs(caged: Path) -> None:

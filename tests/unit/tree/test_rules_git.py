@@ -1,6 +1,7 @@
 """The rules in git work trees: git's own answers, from few processes, remembered as long as nothing moved."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -290,6 +291,43 @@ def test_a_git_that_does_not_end(repository: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(asking, "TIMEOUT_S", 0.1)
     assert asks(book, "a.log") == {}
     assert book.reason is not None
+    with counted_runs(monkeypatch) as runs:
+        assert asks(book, "b.log") == {}
+        assert (runs, book.reason is None) == ([], False)
+
+
+def test_a_pipe_in_place_of_a_rule_file(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """git waits for whoever would write into it; that costs one wait, and then nobody waits until it is asked again."""
+    os.mkfifo(repository / ".gitignore")
+    monkeypatch.setattr(asking, "TIMEOUT_S", 0.1)
+    book = book_of(repository)
+    book.prepare()
+    with counted_runs(monkeypatch) as runs:
+        assert asks(book, "a.log") == {}
+    assert (runs, book.reason) == ([], "git cannot say what is ignored in '.'; what it did not say is captured")
+    book.finish()
+    (repository / ".gitignore").unlink()
+    grow(repository, {".gitignore": "*.log\n"})
+    monkeypatch.setattr(asking, "TIMEOUT_S", 30.0)
+    assert asks(book, "a.log") == {}
+    monkeypatch.setattr(asking, "monotonic", lambda: time.monotonic() + asking.PAUSE_S)
+    assert asks(book, "a.log") == {"a.log": IGNORED}
+    assert book.reason is None
+
+
+def test_what_is_remembered_does_not_hide_that_git_failed(repository: Path) -> None:
+    """The reason stays until git was asked again, and answered."""
+    grow(repository, {".gitignore": "*.log\n"})
+    (repository / "link").symlink_to("/")
+    book = book_of(repository)
+    settle_times(repository)
+    assert asks(book, "a.log") == {"a.log": IGNORED}
+    asks(book, "link/etc/")
+    assert book.reason is not None
+    assert asks(book, "a.log") == {"a.log": IGNORED}
+    assert book.reason is not None
+    assert asks(book, "b.log") == {"b.log": IGNORED}
+    assert book.reason is None
 
 
 def test_one_bad_path_does_not_let_the_others_in(repository: Path) -> None:

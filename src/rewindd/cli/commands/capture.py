@@ -4,7 +4,7 @@ import click
 
 from rewindd.cli.invocation import Invocation
 from rewindd.cli.options import Command
-from rewindd.cli.render.words import count
+from rewindd.cli.render.words import count, visible
 from rewindd.cli.where import identity, physical
 from rewindd.protocol.replies import CaptureInfo
 from rewindd.protocol.requests import ListCapture
@@ -28,5 +28,7 @@ def capture_command(run: Invocation, dry_run: bool) -> None:
         run.screen.page(captured(found, run.screen.paint, dry_run=dry_run, everything=run.settings.verbose))
     if found.missing and not dry_run:
         run.screen.warn(f"{count(found.missing, 'path')} not captured yet; `rewindctl status` tells how far the first capture is")
+    if found.rules_reason is not None:
+        run.screen.warn(f"not all rules count: {visible(found.rules_reason)}")
     if found.left_out_count > len(found.left_out):
         run.screen.warn(f"only the first {len(found.left_out)} of {found.left_out_count} names that are left out are told")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from shlex import quote
 
 from rewindd.cli.doctor.facts import Facts, Finding, Lock, Place, State
-from rewindd.cli.doctor.keeping import check_gaps, check_git, check_integrity, check_store, check_watching, check_windows
+from rewindd.cli.doctor.keeping import check_gaps, check_git, check_integrity, check_rules, check_store, check_watching, check_windows
 from rewindd.cli.doctor.manager import SERVICE, SOCKET
 from rewindd.cli.render.words import size
 from rewindd.cli.versions import is_older
@@ -286,6 +286,7 @@ CHECKS: tuple[Check, ...] = (
     check_store,
     check_integrity,
     check_watching,
+    check_rules,
     check_gaps,
     check_windows,
     check_git,

@@ -78,6 +78,20 @@ def check_watching(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def check_rules(facts: Facts) -> Iterator[Finding]:
+    """Do all rules count that say what is left out?"""
+    if facts.status is None:
+        return
+    for one in facts.status.workspaces:
+        if one.rules_reason is not None:
+            yield Finding(
+                check="rules",
+                state=State.NOTE,
+                message=f"{one.root}: not all rules count: {one.rules_reason}",
+                remedy=f"git -C {one.root} status; rewindctl -C {one.root} capture",
+            )
+
+
 def check_gaps(facts: Facts) -> Iterator[Finding]:
     """Is everything captured that should be?"""
     if facts.health is None:

@@ -31,6 +31,8 @@ def status(found: Status, paint: Paint) -> str:
         progress = "" if baseline.state == "complete" else f", first capture {baseline.done} of {baseline.total}"
         watch = _WATCH.get(workspace.watch, workspace.watch) + (f": {visible(workspace.watch_reason)}" if workspace.watch_reason else "")
         lines.append(f"workspace  {visible(workspace.root)}  ({workspace.capture}{progress}; {watch})")
+        if workspace.rules_reason is not None:
+            lines.append(paint(f"           not all rules count: {visible(workspace.rules_reason)}", "yellow"))
     if found.config is not None and found.config.trouble is not None:
         lines.append(paint(f"config     not taken over: {visible(found.config.trouble)}", "red"))
     elif found.config is not None and found.config.waiting:

@@ -316,6 +316,7 @@ def _workspace(state: State, workspace: Workspace) -> replies.WorkspaceInfo:
         baseline=_baseline(workspace, tree),
         watch=watch,
         watch_reason=reason,
+        rules_reason=tree.rulebook.reason if tree is not None else None,
         scanned_at=render.moment(tree.scanned_at_ns) if tree is not None and tree.scanned_at_ns else None,
         windows=len(tree.windows) if tree is not None else 0,
     )

@@ -65,11 +65,12 @@ async def list_capture(state: State, request: ListCapture, report: Report) -> re
 
 async def _would_be(state: State, request: ListCapture, report: Report) -> replies.CaptureInfo:
     place, _ = await find_place(state, request.directory, request.device, request.inode, exact=False, capture=Capture.WORKSPACE)
+    book = RuleBook(place.root, state.capture)
     async with state.counting:
-        found = await state.bridge.work(_count, state, place, report)
+        found = await state.bridge.work(_count, state, place, book, report)
     files = [(one.size, one.path) for one in found.files]
     left = {one.path: one.reason for one in found.left_out} | {one.path: one.reason for one in found.unseen}
-    return _told(place.root, files, left, missing=len(files))
+    return _told(place.root, files, left, missing=len(files), reason=book.reason)
 
 
 def _captured(tree: Tree) -> replies.CaptureInfo:
@@ -81,10 +82,12 @@ def _captured(tree: Tree) -> replies.CaptureInfo:
         elif isinstance(entry.version, Symlink):
             files.append((0, entry.path))
     left = {path: reason for path, reason in (tree.left_out | tree.unseen).items() if not is_there(tree.index.get(path))}
-    return _told(tree.workspace.root, files, left, missing=len(baseline.missing(tree)))
+    return _told(tree.workspace.root, files, left, missing=len(baseline.missing(tree)), reason=tree.rulebook.reason)
 
 
-def _told(root: str, files: list[tuple[int, RelPath]], left: Mapping[RelPath, str], *, missing: int) -> replies.CaptureInfo:
+def _told(
+    root: str, files: list[tuple[int, RelPath]], left: Mapping[RelPath, str], *, missing: int, reason: str | None
+) -> replies.CaptureInfo:
     return replies.CaptureInfo(
         root=FsText(root),
         files=len(files),
@@ -93,11 +96,11 @@ def _told(root: str, files: list[tuple[int, RelPath]], left: Mapping[RelPath, st
         largest=[replies.PathSize(path=path, size=size) for size, path in nsmallest(LARGEST, files, key=lambda one: (-one[0], one[1]))],
         left_out=[replies.PathReason(path=path, reason=left[path]) for path in sorted(left)[:MAX_LEFT_OUT]],
         left_out_count=len(left),
+        rules_reason=reason,
     )
 
 
-def _count(state: State, place: Place, report: Report) -> Census:
-    book = RuleBook(place.root, state.capture)
+def _count(state: State, place: Place, book: RuleBook, report: Report) -> Census:
     with Root.open(place.root, place.device, place.inode, place.born_ns) as root, _prepared(book):
         return census(root, OwnPlaces(book, state, place.root), state.capture, _Teller(report).visited)
 

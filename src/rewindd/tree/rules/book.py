@@ -88,13 +88,12 @@ class RuleBook:
         self._lists_all = False
         self._git_is_missing = False
         self._git: str | None = None
+        self._reason: str | None = None
 
     @property
     def reason(self) -> str | None:
-        """Why rules do not count, or not everywhere; None where nothing is wrong."""
-        failed = [GIT_FAILED.format(repr(str(top))) for top, repository in self._repositories.items() if repository.failed]
-        missing = [GIT_MISSING] if self._git_is_missing else []
-        return "; ".join([*missing, *failed, *self._texts.problems.values()]) or None
+        """Why rules did not count, or not everywhere, in the last answer; None where nothing was wrong. Any thread may ask."""
+        return self._reason
 
     def leaves_out(self, names: Names) -> dict[RelPath, str]:
         """Returns the reason of each of `names` that is left out; see `Rules`. Where git fails its rules leave nothing out."""
@@ -108,6 +107,7 @@ class RuleBook:
             why = next((reasons[above] for above in passed if above in reasons), None)
             if why is not None:
                 left[path] = reasons.get(path, why)
+        self._reason = self._why_not()
         return left
 
     def moved(self) -> bool:
@@ -173,6 +173,11 @@ class RuleBook:
         self._lists_all = False
         for repository in self._repositories.values():
             repository.forget()
+
+    def _why_not(self) -> str | None:
+        failed = [GIT_FAILED.format(repr(str(top))) for top, repository in self._repositories.items() if repository.failed]
+        missing = [GIT_MISSING] if self._git_is_missing else []
+        return "; ".join([*missing, *failed, *self._texts.problems.values()]) or None
 
     def _look_for_git(self) -> None:
         if self._git is None or not os.access(self._git, os.X_OK):

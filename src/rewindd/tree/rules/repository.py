@@ -7,6 +7,7 @@ are asked apart.
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from time import monotonic
 from typing import NamedTuple
 
 from rewindd.model.log import Signature
@@ -18,6 +19,9 @@ IGNORED = "ignored by git"
 
 #: git lists a tree of 100,000 files in a tenth of a second; a cold disk takes its time.
 TIMEOUT_S = 30.0
+#: A git that did not end in time (it waits for a FIFO that is called .gitignore) is not asked again for so long: whoever asks holds
+#: the workspace meanwhile.
+PAUSE_S = 600.0
 #: check-ignore ends at a path that it refuses (beyond a link that came to be meanwhile). So many are passed over, then it is given up.
 MAX_REFUSED = 8
 #: Up to so many paths are named when it is asked what is tracked; for more all that is tracked is read, which costs less.
@@ -42,7 +46,7 @@ class _Listing(NamedTuple):
 
 
 class Repository:
-    """One repository. `failed`: git could not say everything the last time; what it did not say is not left out.
+    """One repository. `failed`: git could not say everything when it was last asked; what it did not say is not left out.
 
     `listed`: of `list_all`, what is tracked or not ignored, as paths from the repository's top; empty before.
     """
@@ -57,12 +61,14 @@ class Repository:
         self._is_listed = False
         self._remembered: dict[RelPath, tuple[bool, str]] = {}
         self._signatures: dict[str, Signature | None] = {}
+        self._silent_until_s = 0.0
 
     def list_all(self) -> None:
         """Lists the whole work tree with two processes, so that the questions that follow need none for most names."""
         if self._is_listed:
             return
         self._is_listed = True
+        self.failed = False
         tracked = self._names("-c")
         others = self._names("-o", "--exclude-standard")
         if tracked is not None and others is not None:
@@ -98,11 +104,13 @@ class Repository:
             questions: names in this repository, none of them in a repository inside it.
             remember: the answers may be remembered, as `trust` said.
         """
-        self.failed = False
         if self._listing is not None:
             return self._by_listing(self._listing, questions)
         left = self._from_memory(questions) if remember else {}
         new = [question for question in questions if question.path not in left]
+        if not new:
+            return left
+        self.failed = False
         candidates = dict.fromkeys(self._ignored([path for path, _, built_in in new if built_in is None]), IGNORED)
         candidates |= {path: built_in for path, _, built_in in new if built_in is not None}
         tracked = self._tracked_of(list(candidates))
@@ -184,7 +192,12 @@ class Repository:
         return with_directories(os.fsdecode(done.stdout).split("\0"))
 
     def _run(self, args: Sequence[str], stdin: bytes) -> GitRun:
-        return run_git(args, cwd=self._directory, stdin=stdin, timeout_s=TIMEOUT_S, user_config=True)
+        if monotonic() < self._silent_until_s:
+            return GitRun(TIMED_OUT, b"")
+        done = run_git(args, cwd=self._directory, stdin=stdin, timeout_s=TIMEOUT_S, user_config=True)
+        if done.returncode == TIMED_OUT:
+            self._silent_until_s = monotonic() + PAUSE_S
+        return done
 
 
 def with_directories(names: Iterable[str]) -> frozenset[str]:
