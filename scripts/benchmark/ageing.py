@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mode
 
+from msgspec import structs
+
 from rewindd.model.ids import CheckpointId, SessionId
 from rewindd.model.log import Row, Source
 from rewindd.model.versions import Version
@@ -45,7 +47,7 @@ def _append(db: Connection, session: SessionId, rows: int) -> int:
     for first in range(0, len(changes), ROWS_A_CHECKPOINT):
         part = changes[first : first + ROWS_A_CHECKPOINT]
         appended = [
-            replace(example, seq=seq + first + at, path=path, before=versions[path][step - 1], after=versions[path][step])
+            structs.replace(example, seq=seq + first + at, path=path, before=versions[path][step - 1], after=versions[path][step])
             for at, (path, step) in enumerate(part)
         ]
         edits.append(db, known.workspace, appended)

@@ -5,7 +5,8 @@ different positions even where it changed no file.
 """
 
 import enum
-from dataclasses import dataclass
+
+import msgspec
 
 from rewindd.model.ids import OperationId, SessionId
 from rewindd.model.versions import Absent, File, Symlink, Version
@@ -37,8 +38,7 @@ class Source(enum.Enum):
         return self in (Source.FIRST_SEEN, Source.RULES_CHANGED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One change of one path; append only. Per path, `before` is the previous row's `after`.
 
     `since` is the position since which `before` is known to have held: the previous row's, or for a name that turned up in
@@ -56,8 +56,7 @@ class Row:
     at_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What `lstat` said when a version was read: equal again means unchanged, unless it is `racy`.
 
     `racy`: the times were so near the moment of reading that a later change could hide behind them (git's
@@ -74,8 +73,7 @@ class Signature:
     racy: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexEntry:
+class IndexEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The last known version of a path, and the position `since` which it has been that.
 
     `covered`: for a directory whose entries were all looked at, the position since which a name not found in it is absent. It
@@ -96,8 +94,7 @@ class IndexEntry:
         return self.covered
 
 
-@dataclass(frozen=True, slots=True)
-class Toggle:
+class Toggle(msgspec.Struct, frozen=True, gc=False):
     """The operation at position `at` switched the content row `row` off (taken back) or on (put back)."""
 
     row: int

@@ -1,10 +1,12 @@
 """Snapshots: keep a path's present state before it is changed, and note whose next change it is."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from time import time_ns
+
+from msgspec import structs
 
 from rewindd.errors import BadRequest, OutsideWorkspace
 from rewindd.model.capture import LeftOut
@@ -194,7 +196,7 @@ async def _publish(state: State, tree: Tree, session: Session, gathered: _Gather
         rows, entries = write_rows(db, tree, fresh.changes, fresh.packed) if fresh.changes else ([], [])
         # A position of its own: at that of a checkpoint saved before, nobody had looked.
         position = workspaces.allot(db, tree.workspace.id, 1) if covered else 0
-        known = [*(replace(tree.index[path], covered=position) for path in covered), *fresh.absent.values()]
+        known = [*(structs.replace(tree.index[path], covered=position) for path in covered), *fresh.absent.values()]
         index.put(db, tree.workspace.id, known)
         claim_rows.put(db, tree.workspace.id, gathered.claims)
         if ended:

@@ -13,6 +13,7 @@ from time import monotonic_ns, time_ns
 from weakref import WeakValueDictionary
 
 import anyio
+from msgspec import structs
 
 from rewindd.errors import BadRequest, UnknownSession
 from rewindd.model.capture import CaptureSettings
@@ -214,7 +215,7 @@ class State:
                 break
         if is_damaged:
             # What is not in the index may have been there all the same: it is first seen, and no rewind removes it.
-            tree.index.put([replace(entry, covered=None) for entry in tree.index.values() if entry.covered is not None])
+            tree.index.put([structs.replace(entry, covered=None) for entry in tree.index.values() if entry.covered is not None])
         return tree
 
     def unborn(self, workspace: Workspace) -> Tree:

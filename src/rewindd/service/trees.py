@@ -1,10 +1,11 @@
 """One workspace as the daemon holds it in memory, and how that is read from the store."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
+from msgspec import structs
 
 from rewindd.errors import UnknownWorkspace
 from rewindd.model.capture import CaptureSettings
@@ -143,4 +144,4 @@ def load(db: Connection, workspace: WorkspaceId, settings: CaptureSettings) -> T
 def as_known(workspace: Workspace, entries: Iterable[IndexEntry]) -> Iterator[IndexEntry]:
     """While a first capture is not complete, no directory counts as covered: it may hold what was not captured."""
     is_running = workspace.baseline is Baseline.RUNNING
-    return (replace(entry, covered=None) if is_running and entry.covered is not None else entry for entry in entries)
+    return (structs.replace(entry, covered=None) if is_running and entry.covered is not None else entry for entry in entries)

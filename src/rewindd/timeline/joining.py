@@ -6,7 +6,9 @@ rewind to it. docs/design.md, "Retention", says why.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import structs
 
 from rewindd.model.ids import OperationId
 from rewindd.model.log import Row, Toggle
@@ -49,7 +51,7 @@ def joined(older: Row, newer: Row) -> Row | None:
     """
     if not (older.source.is_content and newer.source.is_content) or older.owner != newer.owner or older.after != newer.before:
         return None
-    made = replace(newer, before=older.before, since=older.since)
+    made = structs.replace(newer, before=older.before, since=older.since)
     for says in (_comes_or_goes, _is_another_kind):
         if says(made) != (says(older) or says(newer)):
             return None

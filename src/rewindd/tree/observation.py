@@ -4,6 +4,8 @@ from collections.abc import Collection, Set
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from msgspec import structs
+
 from rewindd.model.log import Signature
 from rewindd.model.versions import Version
 from rewindd.paths import ROOT, RelPath
@@ -93,4 +95,4 @@ _Seen = TypeVar("_Seen", Look, New)
 
 
 def _doubted(seen: _Seen) -> _Seen:
-    return replace(seen, signature=replace(seen.signature, racy=True)) if seen.signature is not None else seen
+    return replace(seen, signature=structs.replace(seen.signature, racy=True)) if seen.signature is not None else seen

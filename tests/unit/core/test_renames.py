@@ -1,8 +1,7 @@
 """Which deletion a new file came from: the same content, the same owner, about the same time."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from rewindd.model.ids import SessionId
 from rewindd.model.log import NOBODY, Row, Source
@@ -15,27 +14,27 @@ V = text("abc")
 MADE = Row(
     seq=20, path=RelPath("new/it"), before=ABSENT, after=V, owner=(A,), source=Source.COMMAND, operation=None, since=0, at_ns=APART_NS * 2
 )
-GONE = replace(MADE, seq=19, path=RelPath("it"), before=V, after=ABSENT)
+GONE = structs.replace(MADE, seq=19, path=RelPath("it"), before=V, after=ABSENT)
 
 
 def test_a_deletion_and_an_addition_are_a_rename() -> None:
     """Whichever of the two has the lower position, and whoever it was."""
     assert origin(MADE, [GONE]) == GONE
-    later = replace(GONE, seq=21, at_ns=MADE.at_ns + APART_NS)
+    later = structs.replace(GONE, seq=21, at_ns=MADE.at_ns + APART_NS)
     assert origin(MADE, [later]) == later
-    assert origin(replace(MADE, owner=NOBODY), [replace(GONE, owner=NOBODY)]) is not None
+    assert origin(structs.replace(MADE, owner=NOBODY), [structs.replace(GONE, owner=NOBODY)]) is not None
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        replace(GONE, before=text("abd")),
-        replace(GONE, owner=(SessionId(B),)),
-        replace(GONE, owner=(A, B)),
-        replace(GONE, at_ns=MADE.at_ns - APART_NS - 1),
-        replace(GONE, after=UNKNOWN, source=Source.RULES_CHANGED),
-        replace(GONE, after=text("abc"), before=V),
-        replace(GONE, path=MADE.path),
+        structs.replace(GONE, before=text("abd")),
+        structs.replace(GONE, owner=(SessionId(B),)),
+        structs.replace(GONE, owner=(A, B)),
+        structs.replace(GONE, at_ns=MADE.at_ns - APART_NS - 1),
+        structs.replace(GONE, after=UNKNOWN, source=Source.RULES_CHANGED),
+        structs.replace(GONE, after=text("abc"), before=V),
+        structs.replace(GONE, path=MADE.path),
     ],
 )
 def test_anything_else_is_none(other: Row) -> None:
@@ -45,15 +44,15 @@ def test_anything_else_is_none(other: Row) -> None:
 
 def test_the_same_name_counts_before_the_nearest() -> None:
     """A directory of files that are all alike is renamed: each comes from the one of its name."""
-    near, far = replace(GONE, path=RelPath("other"), seq=21), replace(GONE, seq=3)
+    near, far = structs.replace(GONE, path=RelPath("other"), seq=21), structs.replace(GONE, seq=3)
     assert origin(MADE, [near, far]) == far
-    assert origin(MADE, [near, replace(far, path=RelPath("else"))]) == near
+    assert origin(MADE, [near, structs.replace(far, path=RelPath("else"))]) == near
 
 
 def test_what_was_made() -> None:
     """A file with content, by a change: no first look, no link, nothing empty, nothing that was there."""
     assert is_made(MADE)
-    assert not is_made(replace(MADE, source=Source.FIRST_SEEN))
-    assert not is_made(replace(MADE, after=Symlink(LinkTarget("to"))))
-    assert not is_made(replace(MADE, after=text("")))
-    assert not is_made(replace(MADE, before=V))
+    assert not is_made(structs.replace(MADE, source=Source.FIRST_SEEN))
+    assert not is_made(structs.replace(MADE, after=Symlink(LinkTarget("to"))))
+    assert not is_made(structs.replace(MADE, after=text("")))
+    assert not is_made(structs.replace(MADE, before=V))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from blake3 import blake3
+from msgspec import structs
 
 from rewindd.errors import StoreFull
 from rewindd.model.ids import WorkspaceId
@@ -54,7 +55,7 @@ def sized(root: Path, *names: str) -> list[tuple[RelPath, int]]:
 def bare(entry: IndexEntry) -> IndexEntry:
     """Without what depends on the moment of the look."""
     assert entry.signature is not None
-    return replace(entry, signature=replace(entry.signature, racy=False))
+    return structs.replace(entry, signature=structs.replace(entry.signature, racy=False))
 
 
 def test_what_it_tells_of(tmp_path: Path, reader: Reader) -> None:

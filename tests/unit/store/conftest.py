@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from rewindd.model.conversation import Stats
 from rewindd.model.ids import CheckpointId, OperationId, PlanId, SessionId, WorkspaceId
@@ -74,7 +75,7 @@ def make_row() -> Callable[..., Row]:
         since=0,
         at_ns=5,
     )
-    return lambda **fields: replace(example, **fields)
+    return lambda **fields: structs.replace(example, **fields)
 
 
 @pytest.fixture

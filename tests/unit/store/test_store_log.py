@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from rewindd.errors import UnknownWorkspace
 from rewindd.model.ids import OperationId, SessionId, WorkspaceId
@@ -172,8 +173,8 @@ def test_index(db: Connection, workspace: Workspace) -> None:
     second = IndexEntry(path=RelPath("dir"), version=Directory(0o755), signature=None, since=4, covered=9)
     index.put(db, workspace.id, [second, first])
     assert index.load(db, workspace.id) == [first, second]
-    index.put(db, workspace.id, [replace(first, version=ABSENT, signature=None, since=5)])
-    assert index.load(db, workspace.id) == [replace(first, version=ABSENT, signature=None, since=5), second]
+    index.put(db, workspace.id, [structs.replace(first, version=ABSENT, signature=None, since=5)])
+    assert index.load(db, workspace.id) == [structs.replace(first, version=ABSENT, signature=None, since=5), second]
     index.remove(db, workspace.id, [_ODD, RelPath("none")])
     assert index.load(db, workspace.id) == [second]
 

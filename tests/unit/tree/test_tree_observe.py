@@ -3,10 +3,10 @@
 import os
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from rewindd.model.capture import CaptureSettings, Room
 from rewindd.model.capture import LeftOut as LeftName
@@ -103,7 +103,7 @@ def test_nothing_changed_is_nothing(root: Root, top: Path, memory: Memory, monke
     (top / "link").symlink_to("d")
     index = covered_index(top, memory)
     index.put([IndexEntry(path=RelPath("gone"), version=ABSENT, signature=None, since=1)])
-    index.put([replace(index[RelPath("gone")], path=RelPath("d/x/gone"))])
+    index.put([structs.replace(index[RelPath("gone")], path=RelPath("d/x/gone"))])
     monkeypatch.setattr(os, "scandir", lambda *_: pytest.fail("listed"))
     assert observed(root, index, memory) == Observation()
 
@@ -140,8 +140,8 @@ def test_new_names_in_covered_directories(root: Root, top: Path, memory: Memory)
     (top / "covered").mkdir()
     (top / "other").mkdir()
     index = covered_index(top, memory)
-    index.put([replace(index[ROOT], covered=None)])
-    index.put([replace(index[RelPath("other")], covered=None)])
+    index.put([structs.replace(index[ROOT], covered=None)])
+    index.put([structs.replace(index[RelPath("other")], covered=None)])
     (top / "covered" / "n" / "deep").mkdir(parents=True)
     (top / "covered" / "n" / "deep" / "file").write_bytes(b"x")
     (top / "covered" / "junk").mkdir()
@@ -284,7 +284,7 @@ def test_what_new_rules_leave_out_ends(root: Root, top: Path, memory: Memory) ->
         (top / name / "junk").write_bytes(b"x")
     (top / "d" / ".gitignore").write_text("")
     index = covered_index(top, memory)
-    index.put([replace(index[RelPath("other")], covered=None)])
+    index.put([structs.replace(index[RelPath("other")], covered=None)])
     (top / "d" / ".gitignore").write_text("junk\n")
     found = observed(root, index, memory, wanted=single("d/.gitignore"), rules=Listed("junk"))
     assert found.ended == ["d/e/junk"]
@@ -399,7 +399,7 @@ def test_what_is_known_below_an_unknown_directory_is_looked_at_with_it(root: Roo
     for unknown in ({"d"}, {"d/e"}, {"d", "d/e"}):
         known = [entry for entry in whole.values() if entry.path not in unknown]
         # Whose signature moved is listed.
-        index = Index(replace(entry, signature=None) if entry.path in (".", "d") else entry for entry in known)
+        index = Index(structs.replace(entry, signature=None) if entry.path in (".", "d") else entry for entry in known)
         for wanted in (trees("d"), single(*unknown), EVERYTHING):
             found = observed(root, index, memory, wanted=wanted)
             assert {new.path for new in found.new} == unknown

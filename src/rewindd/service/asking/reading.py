@@ -175,7 +175,8 @@ def _with_toggles(workspace: WorkspaceId, seqs: Iterable[int]) -> _Reads[tuple[l
     toggles: list[Toggle] = []
     for part in _parts(seqs):
         found, theirs = yield partial(edits.with_toggles, workspace=workspace, seqs=part)
-        rows, toggles = rows + found, toggles + theirs
+        rows.extend(found)
+        toggles.extend(theirs)
     return rows, toggles
 
 

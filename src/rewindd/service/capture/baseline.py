@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 import anyio
+from msgspec import structs
 
 from rewindd.errors import RewinddError
 from rewindd.model.ids import WorkspaceId
@@ -162,7 +163,7 @@ async def _enter_census(state: State, tree: Tree, first: FirstCapture, found: Ce
     tree.position = position
     listed = [entry for one in found.directories if (entry := tree.index[one.path]).covered is None and one.path not in tree.unseen]
     # In memory only: the store must not say so before it has what they hold.
-    tree.index.put(replace(entry, covered=position) for entry in listed if isinstance(entry.version, Directory))
+    tree.index.put(structs.replace(entry, covered=position) for entry in listed if isinstance(entry.version, Directory))
 
 
 def _census(state: State, tree: Tree) -> Census:
@@ -265,7 +266,7 @@ async def _enter(state: State, tree: Tree, entries: Iterable[IndexEntry]) -> Non
 
 def _write(db: Connection, tree: Tree, entries: Sequence[IndexEntry]) -> tuple[list[IndexEntry], int]:
     position = workspaces.allot(db, tree.workspace.id, 1)
-    known = [replace(entry, since=position) for entry in entries]
+    known = [structs.replace(entry, since=position) for entry in entries]
     index.put(db, tree.workspace.id, known)
     return known, position
 

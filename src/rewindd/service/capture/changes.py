@@ -1,7 +1,9 @@
 """What an observation means for the log: the rows to be, and whose change each is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from rewindd.model.log import NOBODY, IndexEntry, Owner, Source
 from rewindd.model.versions import ABSENT, UNKNOWN, Directory, Unknown, Version
@@ -49,7 +51,7 @@ def changed(state: State, tree: Tree, seen: Observation) -> list[Change]:
             continue
         is_looked_into = not isinstance(one.version, Directory) or one.path in seen.listed
         covered = entry.rest_absent_since if is_looked_into else entry.covered
-        after = replace(entry, version=one.version, signature=one.signature, covered=covered)
+        after = structs.replace(entry, version=one.version, signature=one.signature, covered=covered)
         if isinstance(entry.version, Unknown):
             changes.append(arrival(state, tree, after, None))
             continue
@@ -96,7 +98,7 @@ def ended(tree: Tree, seen: Observation, latest: Mapping[RelPath, IndexEntry]) -
 
 def ending(entry: IndexEntry) -> Change:
     """Returns the row for a path of which nothing is known any more: nothing changed on disk, and no rewind touches it."""
-    after = replace(entry, version=UNKNOWN, signature=None, covered=None)
+    after = structs.replace(entry, version=UNKNOWN, signature=None, covered=None)
     return Change(
         path=entry.path, before=entry.version, after=UNKNOWN, owner=NOBODY, source=Source.RULES_CHANGED, since=entry.since, entry=after
     )

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec import structs
 
 from rewindd.errors import OutsideWorkspace
 from rewindd.model.log import IndexEntry
@@ -70,5 +71,5 @@ def first_rows(state: State, tree: Tree, looks: Sequence[Look]) -> tuple[list[Ch
         entry = IndexEntry(path=one.path, version=one.version, signature=one.signature, since=0)
         changes.append(arrival(state, tree, entry, since))
         # The rows get the next positions, under the workspace's lock: what is below something absent is so since its row.
-        coming[one.path] = replace(entry, since=tree.position + len(changes))
+        coming[one.path] = structs.replace(entry, since=tree.position + len(changes))
     return changes, absent

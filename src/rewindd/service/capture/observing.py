@@ -6,9 +6,11 @@ The looking happens in a worker thread; the rows are decided and committed here,
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from time import time_ns
+
+from msgspec import structs
 
 from rewindd.errors import InternalError
 from rewindd.model.githead import GitHead
@@ -257,7 +259,7 @@ def _numbered(tree: Tree, changes: Sequence[Change]) -> tuple[list[Row], list[In
         for n, c in enumerate(changes)
     ]
     # Absent since the directory is covered: the name was known to be absent before it came, and the index need not say since when again.
-    return rows, [replace(c.entry, since=row.seq) for c, row in zip(changes, rows, strict=True)]
+    return rows, [structs.replace(c.entry, since=row.seq) for c, row in zip(changes, rows, strict=True)]
 
 
 def _write(db: Connection, tree: Tree, rows: Sequence[Row], entries: Sequence[IndexEntry], packed: Sequence[keeping.Packed]) -> None:
@@ -331,14 +333,14 @@ def _refresh(tree: Tree, seen: Observation) -> None:
     for one in seen.changed:
         entry = tree.index[one.path]
         if one.version == entry.version:
-            tree.index.put([replace(entry, signature=one.signature)])
+            tree.index.put([structs.replace(entry, signature=one.signature)])
 
 
 async def _cover(state: State, tree: Tree, seen: Observation) -> None:
     """Directories that could be looked into at last are covered from now on: what was found there is only first seen."""
     found = [entry for path in seen.listed if (entry := tree.index.get(path)) is not None and tree.index.is_unlisted(entry)]
     if found:
-        entries = [replace(entry, covered=tree.position) for entry in found]
+        entries = [structs.replace(entry, covered=tree.position) for entry in found]
         await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, entries))
         tree.index.put(entries)
 
