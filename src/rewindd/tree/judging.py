@@ -19,14 +19,11 @@ Question = tuple[RelPath, bool]
 def known_below(sight: Sight, found: Observation, tops: Set[RelPath]) -> list[Question]:
     """Returns the known paths below some directories that rules are about."""
     gone = {seen.path for seen in found.changed if isinstance(seen.version, Absent)}
+    below = dict.fromkeys(path for top in tops for path in sight.index.below(top))
     return [
         (path, isinstance(entry.version, Directory))
-        for path, entry in sight.index.items()
-        if entry.signature is not None
-        and path not in gone
-        and path not in sight.left_out
-        and any(path != top and path.below(top) for top in tops)
-        and _is_ruled(sight, path)
+        for path in below
+        if (entry := sight.index[path]).signature is not None and path not in gone and path not in sight.left_out and _is_ruled(sight, path)
     ]
 
 
@@ -51,6 +48,20 @@ def left_with(left: dict[RelPath, str], names: Iterable[RelPath]) -> dict[RelPat
                 break
             above = above.parent
     return found
+
+
+def left_until_now(
+    sight: Sight, found: Observation, tops: Set[RelPath], ended: dict[RelPath, str]
+) -> tuple[dict[RelPath, bool], dict[RelPath, str]]:
+    """Returns the names below some directories that were left out until now, at which something is, and why those are that still are.
+
+    Not those in a directory that is left out, or was `ended` just now: no rules are asked about what is in one.
+    """
+    left = dict.fromkeys(path for top in tops for path in sight.left_out.below(top) if path not in found.struck)
+    there = dict(still_there(sight, found, left))
+    own = sight.rules.leaves_out(list(there.items()))
+    inside = left_with(ended | own, there).keys() - own.keys()
+    return {path: is_directory for path, is_directory in there.items() if path not in inside}, own
 
 
 def stays_out(sight: Sight, entry: IndexEntry) -> bool:

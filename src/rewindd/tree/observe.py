@@ -16,9 +16,9 @@ from rewindd.model.index import Index, LeftOut
 from rewindd.model.log import IndexEntry
 from rewindd.model.versions import ABSENT, Absent, Directory, File
 from rewindd.paths import ROOT, RelPath
-from rewindd.tree.judging import is_another, known_below, left_with, returned, stays_out, still_there
+from rewindd.tree.judging import is_another, known_below, left_until_now, left_with, returned, stays_out
 from rewindd.tree.links import other_names
-from rewindd.tree.listing import Name, list_directory
+from rewindd.tree.listing import Name, is_top, list_directory
 from rewindd.tree.look import ATTEMPTS, CHANGING, SMALL_BYTES, Hasher, Look, Sink, Unseen, is_as_known
 from rewindd.tree.observation import New, Observation, Wanted
 from rewindd.tree.root import Root
@@ -287,11 +287,13 @@ class _Observer:
 
     def _unknown_in(self, directory: RelPath) -> list[Name]:
         try:
-            self._root.directory(directory)
+            fd = self._root.directory(directory)
         except (OSError, OutsideWorkspace):
             pass  # listing it says what that means
         else:
             self._sight.arm(directory)
+            if is_top(fd):
+                self._rules.meet(directory)
         names = list_directory(self._root, directory, self._index)
         if names is None or isinstance(names, Unseen):
             self._found.unseen += [names] if names is not None else []
@@ -303,14 +305,15 @@ class _Observer:
             self._found.struck.update(path for path in left if path not in there and path not in self._index)
         return [name for name in names if not self._is_ruled_out(*name)]
 
-    def _admit(self, candidates: _Candidates) -> _Directories:
-        """Enters those of the names that the rules leave; returns the directories among them, to be listed."""
+    def _admit(self, candidates: _Candidates, left: dict[RelPath, str] | None = None) -> _Directories:
+        """Enters those of the names that the rules leave; returns the directories among them, to be listed. `left`: what they leave out."""
         if not candidates:
             return []
         rule_files = [path for path in candidates if path.name in RULE_FILES]
         if rule_files:
             self._rules.changed(rule_files)
-        left = self._rules.leaves_out([(path, is_directory) for path, (is_directory, _) in candidates.items()])
+        if rule_files or left is None:
+            left = self._rules.leaves_out([(path, is_directory) for path, (is_directory, _) in candidates.items()])
         self._found.now_left_out.update((path, reason) for path, reason in left.items() if self._left_out.get(path) != reason)
         found: _Directories = []
         for path, (is_directory, since) in candidates.items():
@@ -372,15 +375,17 @@ class _Observer:
         """Where rules changed: ends what they leave out now, admits what they let in, and doubts since when it is there."""
         seen_now = [seen.path for seen in self._found.changed] + [new.path for new in self._found.new]
         files = [path for path in seen_now if path.name in RULE_FILES]
-        affected = judge | {path.parent for path in files}
+        met = {top for top in self._rules.met() if (entry := self._index.get(top)) is not None and entry.signature is not None}
+        affected, ended = judge | met | {path.parent for path in files}, dict[RelPath, str]()
         if affected:
             self._doubt(files)
-            for path, reason in self._rules.leaves_out(known_below(self._sight, self._found, affected)).items():
+            known = dict(known_below(self._sight, self._found, affected))
+            ended = left_with(self._rules.leaves_out(list(known.items())), known)
+            for path, reason in ended.items():
                 self._end(path, reason)
         if affected or let_in:
-            tops = {ROOT} if let_in else affected
-            left = dict.fromkeys(path for top in tops for path in self._left_out.below(top) if path not in self._found.struck)
-            self._list_all(self._admit({path: (is_directory, None) for path, is_directory in still_there(self._sight, self._found, left)}))
+            asked, left = left_until_now(self._sight, self._found, {ROOT} if let_in else affected, ended)
+            self._list_all(self._admit({path: (is_directory, None) for path, is_directory in asked.items()}, left))
 
     def _doubt(self, rule_files: Sequence[RelPath]) -> None:
         """Makes new names that the rules as they were would have left out first seen: nobody knows since when they are there."""

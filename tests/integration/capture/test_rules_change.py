@@ -8,7 +8,7 @@ from rewindd.client.blocking_session import Session
 from rewindd.paths import FsText
 from rewindd.protocol import replies, requests
 from support.daemon import RealDaemon
-from support.yard import Yard, differing, photograph
+from support.yard import Yard, differing, photograph, until
 
 
 def capture(yard: Yard, session: Session) -> replies.CaptureInfo:
@@ -266,3 +266,39 @@ class TestConfigured:
             daemon.stop()
         finally:
             daemon.kill()
+
+
+@pytest.mark.parametrize("is_repository", [True, False], ids=["in a repository", "in none"])
+def test_a_repository_that_comes_to_be(yard: Yard, is_repository: bool) -> None:
+    """`git init` right above what is known: from then on its rules hold there and no others, until it goes."""
+    if is_repository:
+        yard.git("init", "-q")
+    for name in (".gitignore", "inner/a.log", "inner/b.c", "inner/deep/c.tmp"):
+        yard.write(name, "*.log\n")
+    (yard.root / "inner" / "deep" / "d.log").symlink_to("nowhere")
+    outer = {".gitignore", "inner", "inner/b.c", "inner/deep", "inner/deep/c.tmp"}
+    inner = {".gitignore", "inner", "inner/b.c", "inner/deep", "inner/a.log", "inner/deep/d.log"}
+    with yard.session() as session:
+        first = session.save("first")
+        assert set(yard.listed(session, first.id)) == outer
+        yard.git("init", "-q", "inner")
+        yard.write("inner/.git/info/exclude", "*.tmp\n")
+        second = session.save("second")
+        assert set(yard.listed(session, second.id)) == inner
+        nothing_moves(yard, session, first.id)
+        yard.shell("rm -rf inner/.git")
+        third = session.save("third")
+        assert set(yard.listed(session, third.id)) == outer
+        nothing_moves(yard, session, second.id)
+
+
+def test_a_repository_that_comes_to_be_is_noticed_unasked(yard: Yard) -> None:
+    """Nobody has to ask for anything: what its rules let in is captured in the background."""
+    yard.write(".gitignore", "*.log\n")
+    yard.write("inner/a.log", "1\n")
+    with yard.session() as session:
+        session.save()
+        before = yard.rows()
+        yard.git("init", "-q", "inner")
+        until(lambda: yard.rows() > before)
+        assert {one.source for one in yard.log(session, "inner/a.log")} == {"first-seen"}

@@ -40,6 +40,12 @@ class Listed(NoRules):
     def moved(self) -> bool:
         return False
 
+    def meet(self, top: RelPath) -> None:
+        """There are none."""
+
+    def met(self) -> set[RelPath]:
+        return set()
+
     def index_moved(self) -> bool:
         return False
 

@@ -104,7 +104,8 @@ CHANGES: list[tuple[Callable[[Path], object], set[str], set[str]]] = [
     (lambda top: (top / "d").rename(top / "D"), set(), {"d", "D"}),
     (lambda top: (top / "d").rename(top.parent / "away"), set(), {"d"}),
     (lambda top: (top.parent / "other").rename(top / "d"), {"d"}, {"d"}),
-    (lambda top: (top / ".git").mkdir(), set(), set()),
+    (lambda top: (top / ".git").mkdir(), {"."}, set()),  # other rules hold now
+    (lambda top: (top / "d" / ".git").touch(), {"d"}, set()),
     (lambda top: (top / ".rewindd-7-1").touch(), set(), set()),
     (lambda top: (top / "old").read_bytes(), set(), set()),
     (lambda top: [*top.iterdir()], set(), set()),
@@ -113,7 +114,7 @@ CHANGES: list[tuple[Callable[[Path], object], set[str], set[str]]] = [
 
 @pytest.mark.parametrize(("change", "paths", "trees"), CHANGES)
 def test_what_is_marked(feed: Feed, watch: Watch, top: Path, change: Callable[[Path], object], paths: set[str], trees: set[str]) -> None:
-    """Each change marks what it changed: names as paths, directories that come, go or move as trees; reading marks nothing."""
+    """Each change marks what it changed: names as paths, directories that come, go or move as trees; `.git` its directory."""
     (top / "old").write_bytes(b"12345678")
     make(top, "d", "../other")
     feed.drain()

@@ -77,6 +77,14 @@ class OwnRules(OwnPlaces):
         """True when git may track something else than at the last call."""
         return self._book.index_moved()
 
+    def meet(self, top: RelPath) -> None:
+        """A directory is the top of a repository."""
+        self._book.meet(top)
+
+    def met(self) -> set[RelPath]:
+        """The tops of repositories that were met since the last call."""
+        return self._book.met()
+
     def changed(self, rule_files: Iterable[RelPath]) -> None:
         """These files of rules are different now."""
         self._book.changed(rule_files)

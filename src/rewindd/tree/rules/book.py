@@ -84,6 +84,8 @@ class RuleBook:
         self._top_path: str | None = None
         self._repositories: dict[RelPath, Repository] = {}
         self._sources: dict[RelPath, Sources] = {}
+        self._tops: set[RelPath] = set()
+        self._met: set[RelPath] = set()
         self._is_known = False
         self._lists_all = False
         self._git_is_missing = False
@@ -117,7 +119,7 @@ class RuleBook:
         """
         was_known, before = self._is_known, (self._top_path, self._git_is_missing)
         self._look_for_git()
-        gone = [top for top in self._repositories if top != ROOT and not os.path.lexists(f"{self._root_path}/{top}/.git")]
+        gone = [top for top in self._tops if not os.path.lexists(f"{self._root_path}/{top}/.git")]
         moved = [top for top, sources in self._sources.items() if sources.moved()]
         for top in gone:
             self._drop(top)
@@ -133,6 +135,17 @@ class RuleBook:
         """Returns whether git may track something else than at the last call: what is left out may be tracked now."""
         moved = [sources.index_moved() for sources in self._sources.values()]
         return any(moved)
+
+    def meet(self, top: RelPath) -> None:
+        """Takes notice that a directory in the workspace is the top of a repository."""
+        if top != ROOT and top not in self._tops:
+            self._tops.add(top)
+            self._met.add(top)
+
+    def met(self) -> set[RelPath]:
+        """Returns the tops of repositories that were met since the last call: what is known in one may have been judged without it."""
+        met, self._met = self._met, set()
+        return met
 
     def changed(self, rule_files: Iterable[RelPath]) -> None:
         """Takes notice that these captured rule files are different now, came or went."""
@@ -189,6 +202,8 @@ class RuleBook:
         self._is_known = True
 
     def _drop(self, top: RelPath) -> None:
+        self._tops.discard(top)
+        self._met.discard(top)
         self._repositories.pop(top, None)
         self._sources.pop(top, None)
 
@@ -286,6 +301,7 @@ class RuleBook:
     def _repository(self, top: RelPath) -> Repository:
         """Returns the repository; one that is met for the first time has its sources looked at before it is asked."""
         if top not in self._repositories:
+            self.meet(top)
             top_path = self._top_path if top == ROOT else f"{self._root_path}/{top}"
             self._sources[top] = Sources(self._root_path, top_path or self._root_path)
             self._repositories[top] = Repository(self._root_path, top)

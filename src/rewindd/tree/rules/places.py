@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from rewindd.errors import OutsideWorkspace
 from rewindd.model.log import Signature
-from rewindd.paths import GIT_DIRECTORY, ROOT, RelPath
+from rewindd.paths import ROOT, RelPath
+from rewindd.tree.listing import is_top
 from rewindd.tree.look import signature_of
 from rewindd.tree.root import Root
 from rewindd.tree.rules import builtin
@@ -142,7 +143,7 @@ class Places:
 
     def _holds_repository(self, path: RelPath) -> bool:
         fd = self._open(path)
-        return fd is not None and _stat(fd, GIT_DIRECTORY) is not None
+        return fd is not None and is_top(fd)
 
     def _layers(self, directory: RelPath, top: RelPath | None) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
         """Returns what the directory's own two rule files say; of a .gitignore that git reads only notes how it looks."""

@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Callable
 
-from rewindd.paths import is_reserved
+from rewindd.paths import GIT_DIRECTORY, RelPath, is_reserved
 from rewindd.tree.watch.queue import IN_IGNORED, IN_ISDIR, IN_Q_OVERFLOW, Queue, records
 from rewindd.tree.watch.table import Table
 from rewindd.tree.watch.watch import Watch
@@ -103,16 +103,18 @@ class Feed:
     def _tell(self, names: dict[int, set[bytes]], now_s: float) -> None:
         for wd, found in names.items():
             if users := self._table.users(wd):
-                texts = [text for text in map(os.fsdecode, found) if not is_reserved(text)]
                 for watch, directory in users:
-                    watch.heard([directory.child(text) for text in texts], now_s)
+                    watch.heard([path for text in map(os.fsdecode, found) if (path := _told_of(directory, text)) is not None], now_s)
         names.clear()
 
     def _tell_structure(self, wd: int, mask: int, name: bytes, now_s: float) -> None:
         if name:
-            if not is_reserved(text := os.fsdecode(name)):
-                for watch, directory in self._table.users(wd):
+            text = os.fsdecode(name)
+            for watch, directory in self._table.users(wd):
+                if not is_reserved(text):
                     watch.heard_of_directory(directory.child(text), mask, now_s)
+                elif (path := _told_of(directory, text)) is not None:
+                    watch.heard([path], now_s)
         elif mask & IN_Q_OVERFLOW:
             self._overflow(now_s)
         elif mask & IN_IGNORED:
@@ -127,3 +129,10 @@ class Feed:
         self._table.release_all()
         for watch in self._table.holders:
             watch.overflowed(now_s)
+
+
+def _told_of(directory: RelPath, name: str) -> RelPath | None:
+    """Returns what an event with a name tells of: of `.git` the directory, as other rules hold in a repository; of a stage nothing."""
+    if not is_reserved(name):
+        return directory.child(name)
+    return directory if name == GIT_DIRECTORY else None
