@@ -28,6 +28,7 @@ class Repositories:
         self._number = 0
         #: What was done, for the one who reads of a failure.
         self.done: list[str] = []
+        self._kept: set[str] = set()
         (self._home / ".gitconfig").unlink(missing_ok=True)
         self._git("init", "-q")
         self._git("init", "-q", "--bare", str(elsewhere / "referee"))
@@ -43,6 +44,10 @@ class Repositories:
         found: Picture = {}
         self._see(self.root, self.root if self._is_top(self.root) else None, found)
         return found
+
+    def may_stay(self, path: str) -> bool:
+        """True of what was captured only because it, or what is in it, was tracked: no rule changed when it is so no more."""
+        return any(path == kept or path.startswith(f"{kept}/") for kept in self._kept)
 
     # ---- the referee
 
@@ -62,9 +67,11 @@ class Repositories:
         asked = b"".join(b"./" + os.fsencode(path) + b"\0" for path in by_path)
         plain = ("--git-dir", str(self._elsewhere / "referee"), "--work-tree", str(base), "-c", "core.excludesFile=/dev/null")
         of = (*plain, "-c", "core.bare=false") if top is None else ()
-        answer = self._git(*of, "check-ignore", "-z", "--stdin", at=base, stdin=asked)
+        answer = self._git(*of, "check-ignore", "--no-index", "-z", "--stdin", at=base, stdin=asked)
         paths = [os.fsdecode(path)[2:] for path in answer.stdout.split(b"\0") if path]
-        return {by_path[path] for path in paths if top is None or not self._is_tracked(top, path)}
+        tracked = {path for path in paths if top is not None and self._is_tracked(top, path)}
+        self._kept |= {os.path.relpath(base / path, self.root) for path in tracked}
+        return {by_path[path] for path in paths if path not in tracked}
 
     def _is_tracked(self, top: Path, path: str) -> bool:
         return bool(self._git("--literal-pathspecs", "ls-files", "--", path, at=top).stdout)
@@ -119,7 +126,7 @@ class Repositories:
     def _acts(self) -> list[Callable[[], None]]:
         often = [self._write, self._edit, self._write_rules, self._commit, self._make_directory]
         seldom = [self._remove, self._remove_tree, self._move_tree, self._exclude, self._exclude_for_user, self._link, self._make_bare]
-        of_index = [self._add_ignored, self._untrack, self._assume]
+        of_index = [self._add_ignored, self._assume]
         of_trees = [self._switch_branch, self._stash, self._reset, self._clean, self._make_sparse]
         of_repositories = [self._begin, self._end, self._move_git, self._add_worktree, self._add_submodule]
         return [*often * 4, *seldom, *of_index, *of_trees, *of_repositories]
@@ -181,11 +188,6 @@ class Repositories:
     def _add_ignored(self) -> None:
         if (path := self._file()) is not None:
             self._git("add", "-f", path.name, at=path.parent)
-
-    def _untrack(self) -> None:
-        top = self._top()
-        if (name := self._tracked(top)) is not None:
-            self._git("rm", "--cached", "-q", name, at=top)
 
     def _assume(self) -> None:
         top = self._top()

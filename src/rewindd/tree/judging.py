@@ -64,11 +64,16 @@ def left_until_now(
     return {path: is_directory for path, is_directory in there.items() if path not in inside}, own
 
 
-def stays_out(sight: Sight, entry: IndexEntry) -> bool:
-    """True for a known path that a rule left out since, and that is still what it was then: it is not looked at."""
-    if entry.signature is not None or entry.path not in sight.left_out:
+def stays_out(sight: Sight, found: Observation, entry: IndexEntry) -> bool:
+    """True for a known path that a rule left out since, and that is still what it was then: it is not looked at.
+
+    So is what was known in a directory that was left out: nothing is known of it since.
+    """
+    if entry.signature is not None:
         return False
-    return next((_is_ruled_out(sight, *name) for name in still_there(sight, None, [entry.path])), False)
+    above = entry.path.ancestors if isinstance(entry.version, Unknown) else ()
+    left = [path for path in (entry.path, *above) if path in sight.left_out and path not in found.struck]
+    return any(_is_ruled_out(sight, *name) for name in still_there(sight, None, left))
 
 
 def still_there(sight: Sight, found: Observation | None, paths: Iterable[RelPath]) -> Iterator[Question]:
@@ -77,14 +82,12 @@ def still_there(sight: Sight, found: Observation | None, paths: Iterable[RelPath
         if path in sight.index and sight.index[path].signature is not None:
             continue  # somebody named it: it is captured whatever the rules say
         try:
-            directory = sight.root.directory(path.parent)
-        except (OSError, OutsideWorkspace):
-            continue
-        try:
-            mode = os.stat(path.name, dir_fd=directory, follow_symlinks=False).st_mode
-        except OSError:
+            mode = os.stat(path.name, dir_fd=sight.root.directory(path.parent), follow_symlinks=False).st_mode
+        except (FileNotFoundError, NotADirectoryError, OutsideWorkspace):
             if found is not None:
                 found.struck.add(path)
+        except OSError:  # its directory cannot be opened just now
+            continue
         else:
             yield path, S_ISDIR(mode)
 

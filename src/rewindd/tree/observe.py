@@ -199,7 +199,7 @@ class _Observer:
                 self._sight.arm(directory)
                 suspects = [entry for entry in inside if not is_as_known(fd, entry) or self._index.is_unlisted(entry)]
             for entry in suspects:
-                if not stays_out(self._sight, entry) and not self._is_left(entry):
+                if not stays_out(self._sight, self._found, entry) and not self._is_left(entry):
                     yield self._look(entry.path, entry), entry
 
     def _is_left(self, entry: IndexEntry) -> bool:

@@ -302,3 +302,39 @@ def test_a_repository_that_comes_to_be_is_noticed_unasked(yard: Yard) -> None:
         yard.git("init", "-q", "inner")
         until(lambda: yard.rows() > before)
         assert {one.source for one in yard.log(session, "inner/a.log")} == {"first-seen"}
+
+
+def test_let_in_while_it_is_away(repository: Yard) -> None:
+    """A name that was left out goes with its directory, then the rule goes: when both come back the name is captured."""
+    yard = repository
+    yard.write(".gitignore", "*.log\n")
+    yard.write("data/a.log", "1\n")
+    with yard.session() as session:
+        session.save()
+        assert set(left_out(yard, session)) == {"data/a.log"}
+        yard.shell("rm -rf data")
+        session.save()
+        yard.write(".gitignore", "")
+        session.save()
+        yard.write("data/a.log", "2\n")
+        saved = session.save()
+        assert yard.listed(session, saved.id) == yard.disk()
+        assert left_out(yard, session) == {}
+
+
+def test_what_was_known_in_a_directory_that_is_left_out(repository: Yard) -> None:
+    """What was absent there is not looked for any more: a look at what nobody changed makes no rows."""
+    yard = repository
+    yard.write("data/a", "1\n")
+    yard.write("data/b", "1\n")
+    with yard.session() as session:
+        session.save()
+        yard.shell("rm data/a")
+        session.save()
+        yard.write(".gitignore", "data/\n")
+        session.save()
+        rows = yard.log(session, ".")
+        assert yard.log(session, ".") == rows
+        yard.write(".gitignore", "")
+        saved = session.save()
+        assert yard.listed(session, saved.id) == yard.disk()
