@@ -1,12 +1,12 @@
 """A workspace with repositories in it that come, go and move, rules that change, and git itself as the referee of what is left out."""
 
 import os
-import random
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from support.plays import Acts
 from support.yard import IDENTITY, Picture, Yard, seen
 
 #: Patterns whose meaning is easily got wrong: negated, anchored, of directories, through directories, with a space or a CR at the end.
@@ -18,26 +18,17 @@ PATTERNS = (
 MOST_REPOSITORIES = 5
 
 
-class Repositories:
-    """What can be done to them. Everything follows from the seed."""
+class Repositories(Acts):
+    """A workspace that is a repository, has others in it, and is judged by git."""
 
     def __init__(self, yard: Yard, seed: int, elsewhere: Path) -> None:
         """Makes the workspace a repository. `elsewhere`: a directory outside, for what is moved there."""
-        self.root, self._elsewhere, self._home = yard.root, elsewhere, yard.home
-        self._random = random.Random(seed)
-        self._number = 0
-        #: What was done, for the one who reads of a failure.
-        self.done: list[str] = []
+        super().__init__(yard, seed)
+        self._elsewhere, self._home = elsewhere, yard.home
         self._kept: set[str] = set()
         (self._home / ".gitconfig").unlink(missing_ok=True)
         self._git("init", "-q")
         self._git("init", "-q", "--bare", str(elsewhere / "referee"))
-
-    def act(self) -> None:
-        """Does something. What git refuses, or what is not possible just now, is not done."""
-        act = self._random.choice(self._acts())
-        self.done.append(act.__name__)
-        act()
 
     def disk(self) -> Picture:
         """The tree without what is left out, as git says, of each repository for itself, and without the root and `.git`."""
@@ -82,23 +73,6 @@ class Repositories:
     def _is_top(directory: Path) -> bool:
         return os.path.lexists(directory / ".git")
 
-    def _directories(self) -> list[Path]:
-        found: list[Path] = []
-        for directory, inside, _ in os.walk(self.root):
-            inside[:] = sorted(name for name in inside if name != ".git")
-            found.append(Path(directory))
-        return found
-
-    def _directory(self) -> Path:
-        return self._random.choice(self._directories())
-
-    def _below(self) -> Path | None:
-        return self._random.choice(self._directories()[1:] or [None])
-
-    def _file(self) -> Path | None:
-        files = [one for at in self._directories() for one in sorted(at.iterdir()) if one.name != ".git" and one.is_file()]
-        return self._random.choice([one for one in files if not one.is_symlink()] or [None])
-
     def _tops(self) -> list[Path]:
         return [one for one in self._directories() if self._is_top(one)]
 
@@ -111,11 +85,6 @@ class Repositories:
             [os.fsdecode(name) for name in self._git("ls-files", "-z", at=top).stdout.split(b"\0") if name] or [None]
         )
 
-    def _name(self) -> str:
-        self._number += 1
-        number = self._random.choice(["", str(self._number)])
-        return self._random.choice(["a", "b", "keep", "x", "y"]) + number + self._random.choice([".o", ".c", ".log", "", ".tmp"])
-
     def _git(self, *args: str, at: Path | None = None, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         env = {"PATH": os.environ["PATH"], "HOME": str(self._home), "GIT_CONFIG_NOSYSTEM": "1"}
         command = ["git", *IDENTITY, "-c", "protocol.file.allow=always", *args]
@@ -123,47 +92,13 @@ class Repositories:
 
     # ---- the acts
 
-    def _acts(self) -> list[Callable[[], None]]:
+    def acts(self) -> list[Callable[[], None]]:
         often = [self._write, self._edit, self._write_rules, self._commit, self._make_directory]
         seldom = [self._remove, self._remove_tree, self._move_tree, self._exclude, self._exclude_for_user, self._link, self._make_bare]
         of_index = [self._add_ignored, self._assume]
         of_trees = [self._switch_branch, self._stash, self._reset, self._clean, self._make_sparse]
         of_repositories = [self._begin, self._end, self._move_git, self._add_worktree, self._add_submodule]
         return [*often * 4, *seldom, *of_index, *of_trees, *of_repositories]
-
-    def _write(self) -> None:
-        for _ in range(self._random.randint(1, 4)):
-            path = self._directory() / self._name()
-            if not path.is_dir():
-                path.write_text(str(self._random.random()))
-
-    def _edit(self) -> None:
-        if (path := self._file()) is not None:
-            path.write_text(str(self._random.random()))
-
-    def _make_directory(self) -> None:
-        path = self._directory() / self._random.choice(["sub", "build", "out", "lib"])
-        if not os.path.lexists(path):
-            path.mkdir()
-            (path / self._name()).write_text("1")
-
-    def _remove(self) -> None:
-        if (path := self._file()) is not None:
-            path.unlink()
-
-    def _remove_tree(self) -> None:
-        if (path := self._below()) is not None:
-            shutil.rmtree(path)
-
-    def _move_tree(self) -> None:
-        source, target = self._below(), self._directory() / self._random.choice(["sub", "build", "moved", "lib"])
-        if source is not None and not os.path.lexists(target) and source not in target.parents:
-            source.rename(target)
-
-    def _link(self) -> None:
-        path = self._directory() / self._name()
-        if not os.path.lexists(path):
-            path.symlink_to(self._random.choice(["/etc", "..", "nowhere"]))
 
     def _write_rules(self) -> None:
         path = self._directory() / ".gitignore"

@@ -370,6 +370,8 @@ class _Observer:
                 self._end(path, left[path])
             elif path in self._left_out:
                 self._found.struck.add(path)
+        let_in = [path for path in asked if asked[path] and path not in left and self._index[path].rest_absent_since is None]
+        self._list_all([(path, None) for path in let_in])  # nothing is known of what is in it
 
     def _judge_anew(self, judge: Set[RelPath], *, let_in: bool) -> None:
         """Where rules changed: ends what they leave out now, admits what they let in, and doubts since when it is there."""

@@ -338,3 +338,21 @@ def test_what_was_known_in_a_directory_that_is_left_out(repository: Yard) -> Non
         yard.write(".gitignore", "")
         saved = session.save()
         assert yard.listed(session, saved.id) == yard.disk()
+
+
+def test_a_directory_that_is_let_in_after_a_restart(repository: Yard) -> None:
+    """It was captured, left out, and is let in by another daemon: what is in it is captured with it."""
+    yard = repository
+    yard.write("data/a", "1\n")
+    with yard.session() as session:
+        session.save()
+        yard.write(".gitignore", "data/\n")
+        session.save()
+        yard.write("data/b", "1\n")
+        yard.write("data/deep/c", "1\n")
+        session.save()
+    yard.restart()
+    yard.write(".gitignore", "")
+    with yard.session() as session:
+        saved = session.save()
+        assert yard.listed(session, saved.id) == yard.disk()
