@@ -24,6 +24,7 @@ from rewindd.store import stakes as stake_rows
 from rewindd.store.database import Connection
 from rewindd.tree.root import Root
 from rewindd.tree.rules.book import RuleBook
+from rewindd.tree.watch.dirty import Dirt
 from rewindd.tree.watch.watch import Watch
 
 
@@ -32,12 +33,13 @@ class FirstCapture:
     """How far the first capture of a workspace is. `total` 0: what there is, is not known yet.
 
     `missing`: what is known to be there and was not captured yet. `finished` is set when it is complete or was given up,
-    because of `trouble`.
+    because of `trouble`. `taken`: what others took off the feed's list meanwhile, to be looked at once more.
     """
 
     done: int = 0
     total: int = 0
     missing: dict[RelPath, None] = field(default_factory=dict)
+    taken: list[Dirt] = field(default_factory=list)
     finished: anyio.Event = field(default_factory=anyio.Event)
     trouble: str | None = None
 

@@ -1,12 +1,16 @@
 """The first capture: what git cannot bring back first, in the background, ended and begun again without a file taken for new."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
+
+import pytest
 
 from rewindd.client.blocking_session import Session
 from rewindd.protocol import replies
 from rewindd.protocol.wire import Progress
+from support.daemon import RealDaemon
 from support.openings import openings
 from support.yard import Yard, differing, photograph, until
 
@@ -225,3 +229,36 @@ def test_only_what_moved_is_read(yard: Yard) -> None:
             made = session.save()
             assert set(opened.files()) <= {yard.root / "d3/file3", yard.root / "d3/file4"}
             assert yard.listed(session, made.id) == yard.disk()
+
+
+def test_noticed_while_it_counts(tmp_path_factory: pytest.TempPathFactory, home: Path, env: dict[str, str]) -> None:
+    """What changes while the tree is counted, and is looked at by a save meanwhile, is captured as it is in the end."""
+    daemon = RealDaemon(tmp_path_factory.mktemp("counting").resolve())
+    yard = Yard(daemon, daemon.directory / "yard", home, env)
+    arrived, gate = daemon.directory / "arrived", daemon.directory / "gate"
+    os.mkfifo(gate)
+    programs = daemon.directory / "bin"
+    programs.mkdir()
+    waiting = f'case "$*" in *check-ignore*) if mkdir {arrived} 2>/dev/null; then cat {gate} >/dev/null; fi;; esac'
+    (programs / "git").write_text(f'#!/bin/sh\n{waiting}\nexec {shutil.which("git")} "$@"\n')
+    (programs / "git").chmod(0o755)
+    yard.root.mkdir()
+    yard.git("init", "-q")
+    for name in (".gitignore", "ignored.log", "stays", "goes", "changes"):
+        yard.write(name, "*.log\n")
+    try:
+        daemon.start(env={**env, "PATH": f"{programs}:{os.environ['PATH']}"})
+        with yard.session() as session:
+            until(arrived.exists)
+            yard.write("came", "while all was counted\n")
+            yard.write("new/file", "while all was counted\n")
+            yard.write("changes", "while all was counted\n")
+            (yard.root / "goes").unlink()
+            assert session.save(wait=False).incomplete.count > 0
+            gate.write_bytes(b"")
+            made = session.save()
+            assert made.incomplete.count == 0
+            assert not differing(yard.listed(session, made.id), yard.disk())
+        daemon.stop()
+    finally:
+        daemon.kill()

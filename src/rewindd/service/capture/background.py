@@ -121,7 +121,7 @@ class _Rounds:
             self._scanned_s[tree.workspace.id] = monotonic()
             return
         async with locked(state, tree):
-            dirt = tree.watch.take(quiet_s=QUIET_S, at_latest_s=AT_LATEST_S)
+            dirt = noticing.take_due(tree, tree.watch, quiet_s=QUIET_S, at_latest_s=AT_LATEST_S)
             if dirt.paths or dirt.trees:
                 await observe_dirt(state, tree, dirt, noticing.wanted(tree, dirt))
         if now_s - scanned_s >= IDLE_SCAN_S:

@@ -164,6 +164,7 @@ async def _enter_census(state: State, tree: Tree, first: FirstCapture, found: Ce
     listed = [entry for one in found.directories if (entry := tree.index[one.path]).covered is None and one.path not in tree.unseen]
     # In memory only: the store must not say so before it has what they hold.
     tree.index.put(structs.replace(entry, covered=position) for entry in listed if isinstance(entry.version, Directory))
+    noticing.look_once_more(tree, first)
 
 
 def _census(state: State, tree: Tree) -> Census:
@@ -215,6 +216,7 @@ async def _keep(state: State, tree: Tree, first: FirstCapture, wanted: list[Coun
             tree.left_out.put(left)
         for one in wanted:
             first.missing.pop(one.path, None)
+        noticing.look_once_more(tree, first)
 
 
 def _read_elsewhere(state: State, tree: Tree, files: Sequence[Counted], reader: Reader) -> dict[RelPath, IndexEntry]:

@@ -9,10 +9,11 @@ from time import time_ns
 from rewindd.model.session import Baseline
 from rewindd.paths import ROOT, RelPath
 from rewindd.service.state import State
-from rewindd.service.trees import Tree
+from rewindd.service.trees import FirstCapture, Tree
 from rewindd.tree.observation import EVERYTHING, Observation, Wanted
 from rewindd.tree.watch.dirty import Dirt
 from rewindd.tree.watch.mounts import below
+from rewindd.tree.watch.watch import Watch
 
 #: Bytes of waiting events that are read in the event loop: some 1,000 events, a millisecond. More go to a worker thread.
 INLINE_BYTES = 64 << 10
@@ -65,7 +66,28 @@ async def take(state: State, tree: Tree) -> Dirt | None:
         state.noticed()
         return None
     await drain(state)
-    return tree.watch.take()
+    return _noted(tree, tree.watch.take())
+
+
+def take_due(tree: Tree, watch: Watch, *, quiet_s: float, at_latest_s: float) -> Dirt:
+    """Returns what was quiet for so long, or changed so long ago, and takes it off the list."""
+    return _noted(tree, watch.take(quiet_s=quiet_s, at_latest_s=at_latest_s))
+
+
+def look_once_more(tree: Tree, first: FirstCapture) -> None:
+    """Puts back what was taken off the list since the last call, while what a first capture had seen before was not entered yet.
+
+    Who took it could not know what is there by that, and what was entered since may be from before the change.
+    """
+    taken, first.taken = first.taken, []
+    for dirt in taken:
+        put_back(tree, dirt)
+
+
+def _noted(tree: Tree, dirt: Dirt) -> Dirt:
+    if tree.first is not None and not tree.first.finished.is_set() and (dirt.paths or dirt.trees):
+        tree.first.taken.append(dirt)
+    return dirt
 
 
 def put_back(tree: Tree, dirt: Dirt | None) -> None:
