@@ -155,3 +155,22 @@ def test_rules_that_changed_while_no_daemon_ran(yard: Yard) -> None:
         assert set(yard.listed(session, third.id)) == {"a.txt", "b.md"}
         session.rewind(first.id, scope="workspace", restore="files", also="external")
         assert (yard.root / "a.txt").exists()
+
+
+def test_a_large_file_in_place_of_a_directory(yard: Yard) -> None:
+    """A limit leaves it out, and what was in the directory is gone: that is said once, not with each look."""
+    yard.write("data/a", "1\n")
+    with yard.session() as session:
+        session.save()
+        write(yard, "[capture]\nmax_file_bytes = 1000\nwatch = false\n")
+        reload(yard)
+        yard.shell("rm -r data")
+        session.save()
+        yard.write("data", bytes(2000))
+        saved = session.save()
+        assert "data" not in yard.listed(session, saved.id)
+        yard.log(session, ".")
+        rows = yard.rows()
+        for _ in range(3):
+            yard.log(session, ".")
+        assert yard.rows() == rows

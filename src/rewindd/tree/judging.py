@@ -10,6 +10,7 @@ from rewindd.model.versions import ABSENT, Absent, Directory, Unknown
 from rewindd.paths import ROOT, RelPath
 from rewindd.tree.look import Look
 from rewindd.tree.observation import Observation
+from rewindd.tree.rules.builtin import MARKS
 from rewindd.tree.sight import Sight
 
 #: A path, and whether it is a directory.
@@ -25,6 +26,18 @@ def known_below(sight: Sight, found: Observation, tops: Set[RelPath]) -> list[Qu
         for path in below
         if (entry := sight.index[path]).signature is not None and path not in gone and path not in sight.left_out and _is_ruled(sight, path)
     ]
+
+
+def turned(sight: Sight, found: Observation) -> set[RelPath]:
+    """Returns known or left out directories that are judged by something else in them than they were: a repository, a mark."""
+    changed = [seen.path for seen in found.changed if isinstance(seen.version, Directory) and seen.path != ROOT]
+    return {path for path in sight.rules.turned(changed) if path in sight.index or path in sight.left_out}
+
+
+def marked(sight: Sight, found: Observation) -> list[Question]:
+    """Returns the known directories in which a mark turned up that leaves them out, with what is known below them."""
+    tops = {path.parent for path in found.now_left_out if path.name in MARKS} & sight.index.keys() - sight.left_out.keys()
+    return [(path, True) for path in tops if _is_ruled(sight, path)] + (known_below(sight, found, tops) if tops else [])
 
 
 def returned(sight: Sight, found: Observation) -> list[Question]:

@@ -5,7 +5,7 @@ from collections.abc import Container
 from typing import NamedTuple
 
 from rewindd.errors import OutsideWorkspace
-from rewindd.paths import GIT_DIRECTORY, RelPath, is_reserved
+from rewindd.paths import RelPath, is_reserved
 from rewindd.tree.look import Unseen, reason_of
 from rewindd.tree.root import Root
 
@@ -15,15 +15,6 @@ class Name(NamedTuple):
 
     path: RelPath
     is_directory: bool
-
-
-def is_top(dir_fd: int) -> bool:
-    """True where an open directory is the top of a repository."""
-    try:
-        os.stat(GIT_DIRECTORY, dir_fd=dir_fd, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
 
 
 def list_directory(root: Root, directory: RelPath, known: Container[str] = ()) -> list[Name] | Unseen | None:

@@ -14,11 +14,11 @@ from stat import S_ISDIR
 from rewindd.errors import OutsideWorkspace
 from rewindd.model.index import Index, LeftOut
 from rewindd.model.log import IndexEntry
-from rewindd.model.versions import ABSENT, Absent, Directory, File
+from rewindd.model.versions import ABSENT, Absent, Directory, File, Unknown
 from rewindd.paths import ROOT, RelPath
-from rewindd.tree.judging import is_another, known_below, left_until_now, left_with, returned, stays_out
+from rewindd.tree.judging import is_another, known_below, left_until_now, left_with, marked, returned, stays_out, turned
 from rewindd.tree.links import other_names
-from rewindd.tree.listing import Name, is_top, list_directory
+from rewindd.tree.listing import Name, list_directory
 from rewindd.tree.look import ATTEMPTS, CHANGING, SMALL_BYTES, Hasher, Look, Sink, Unseen, is_as_known
 from rewindd.tree.observation import New, Observation, Wanted
 from rewindd.tree.root import Root
@@ -251,10 +251,10 @@ class _Observer:
     def _note(self, seen: Look | Unseen, known: IndexEntry) -> bool:
         """Enters what is seen of a known path; returns whether there is anything."""
         if isinstance(seen, Unseen):
-            if seen.is_limit:
-                self._end(seen.path, seen.reason)
-            else:
+            if not seen.is_limit:
                 self._found.unseen.append(seen)
+            elif not (isinstance(known.version, Unknown) and self._left_out.get(seen.path) == seen.reason):
+                self._end(seen.path, seen.reason)
         elif seen.version != known.version or seen.signature != known.signature:
             self._found.changed.append(seen)
         else:
@@ -287,13 +287,11 @@ class _Observer:
 
     def _unknown_in(self, directory: RelPath) -> list[Name]:
         try:
-            fd = self._root.directory(directory)
+            self._root.directory(directory)
         except (OSError, OutsideWorkspace):
             pass  # listing it says what that means
         else:
             self._sight.arm(directory)
-            if is_top(fd):
-                self._rules.meet(directory)
         names = list_directory(self._root, directory, self._index)
         if names is None or isinstance(names, Unseen):
             self._found.unseen += [names] if names is not None else []
@@ -362,8 +360,7 @@ class _Observer:
             return
         left = left_with(self._rules.leaves_out(list(asked.items())), asked)
         self._found.changed = [one for one in self._found.changed if one.path not in left]
-        inside = left_with(left, [one.path for one in self._found.new])
-        self._found.new = [one for one in self._found.new if one.path not in inside]
+        self._drop_new_in(left)
         for path, is_directory in asked.items():
             if path in left:
                 self._left_out.judged(path, is_directory)
@@ -373,21 +370,25 @@ class _Observer:
         let_in = [path for path in asked if asked[path] and path not in left and self._index[path].rest_absent_since is None]
         self._list_all([(path, None) for path in let_in])  # nothing is known of what is in it
 
+    def _drop_new_in(self, left: dict[RelPath, str]) -> None:
+        inside = left_with(left, [one.path for one in self._found.new]) if left else {}
+        self._found.new = [one for one in self._found.new if one.path not in inside]
+
     def _judge_anew(self, judge: Set[RelPath], *, let_in: bool) -> None:
         """Where rules changed: ends what they leave out now, admits what they let in, and doubts since when it is there."""
         seen_now = [seen.path for seen in self._found.changed] + [new.path for new in self._found.new]
         files = [path for path in seen_now if path.name in RULE_FILES]
-        met = {top for top in self._rules.met() if (entry := self._index.get(top)) is not None and entry.signature is not None}
-        affected, ended = judge | met | {path.parent for path in files}, dict[RelPath, str]()
+        affected = judge | {path.parent for path in files} | turned(self._sight, self._found)
         if affected:
             self._doubt(files)
-            known = dict(known_below(self._sight, self._found, affected))
-            ended = left_with(self._rules.leaves_out(list(known.items())), known)
-            for path, reason in ended.items():
-                self._end(path, reason)
+        asked = dict(marked(self._sight, self._found) + known_below(self._sight, self._found, affected))
+        ended = left_with(self._rules.leaves_out(list(asked.items())), asked) if asked else {}
+        self._drop_new_in(ended)
+        for path, reason in ended.items():
+            self._end(path, reason)
         if affected or let_in:
-            asked, left = left_until_now(self._sight, self._found, {ROOT} if let_in else affected, ended)
-            self._list_all(self._admit({path: (is_directory, None) for path, is_directory in asked.items()}, left))
+            names, left = left_until_now(self._sight, self._found, {ROOT} if let_in else affected, ended)
+            self._list_all(self._admit({path: (is_directory, None) for path, is_directory in names.items()}, left))
 
     def _doubt(self, rule_files: Sequence[RelPath]) -> None:
         """Makes new names that the rules as they were would have left out first seen: nobody knows since when they are there."""

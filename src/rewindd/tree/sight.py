@@ -67,12 +67,8 @@ class RuleSet(Rules, Protocol):
         """True when git may track something else than at the last call: what is left out may be let in."""
         ...
 
-    def meet(self, top: RelPath) -> None:
-        """A directory in the workspace is the top of a repository."""
-        ...
-
-    def met(self) -> set[RelPath]:
-        """The tops of repositories that were met since the last call: other rules may hold for what is known in them."""
+    def turned(self, directories: Iterable[RelPath]) -> set[RelPath]:
+        """Returns directories that are judged by something else in them than the last time; `directories`: where a name came or went."""
         ...
 
     def changed(self, rule_files: Iterable[RelPath]) -> None:

@@ -1,5 +1,6 @@
 """Rules that change: what they let in is first seen, what they leave out is forgotten, and no rewind touches a file for it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -356,3 +357,79 @@ def test_a_directory_that_is_let_in_after_a_restart(repository: Yard) -> None:
     with yard.session() as session:
         saved = session.save()
         assert yard.listed(session, saved.id) == yard.disk()
+
+
+def test_a_repository_inside(repository: Yard) -> None:
+    """A repository that comes to be inside answers for itself from then on, and the outer rules again once it is gone."""
+    yard = repository
+    yard.write(".gitignore", "*.log\nbuild/\n")
+    for name in ("sub/a.log", "sub/build/o", "sub/deep/x.log", "sub/kept"):
+        yard.write(name, "1\n")
+    with yard.session() as session:
+        first = session.save("first")
+        outer = set(yard.listed(session, first.id))
+        assert outer == {".gitignore", "sub", "sub/kept", "sub/deep"}
+        for where in ((), ("--separate-git-dir", str(yard.root.with_name(f"{yard.root.name}.git")))):
+            yard.git("init", "-q", *where, "sub")
+            second = session.save("second")
+            assert set(yard.listed(session, second.id)) == outer | {"sub/a.log", "sub/build", "sub/build/o", "sub/deep/x.log"}
+            assert left_out(yard, session) == {}
+            nothing_moves(yard, session, first.id)
+            shutil.rmtree(yard.root / "sub/.git") if not where else (yard.root / "sub/.git").unlink()
+            assert set(yard.listed(session, session.save().id)) == outer
+
+
+def test_a_mark_that_comes_and_goes(repository: Yard) -> None:
+    """An environment or a cache is one while its mark is there: without it what is inside is captured, and first seen."""
+    yard = repository
+    yard.write("env/pyvenv.cfg", "home = /usr\n")
+    yard.write("env/lib/mine.py", "1\n")
+    yard.write("target/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n")
+    yard.write("target/mine", "1\n")
+    yard.write("venv/early.py", "1\n")
+    with yard.session() as session:
+        first = session.save("first")
+        assert set(yard.listed(session, first.id)) == {"venv", "venv/early.py"}
+        (yard.root / "env/pyvenv.cfg").unlink()
+        yard.write("target/CACHEDIR.TAG", "Signature: of nobody\n")
+        yard.write("venv/pyvenv.cfg", "home = /usr\n")
+        second = session.save("second")
+        inside = {"env", "env/lib", "env/lib/mine.py", "target", "target/CACHEDIR.TAG", "target/mine"}
+        assert set(yard.listed(session, second.id)) == inside
+        assert left_out(yard, session)["venv"] == "built-in: pyvenv.cfg"
+        nothing_moves(yard, session, first.id)
+        yard.write("env/lib/mine.py", "2\n")
+        (yard.root / "venv/pyvenv.cfg").unlink()
+        third = session.save()
+        assert yard.listed(session, third.id) == yard.disk()
+        assert left_out(yard, session) == {}
+
+
+def test_a_rule_file_that_is_itself_left_out(repository: Yard) -> None:
+    """It counts, and it is noticed when it comes, changes and goes."""
+    yard = repository
+    yard.write(".gitignore", "lib/*\n")
+    yard.write("lib/a.log", "1\n")
+    yard.write("lib/b.txt", "1\n")
+    with yard.session() as session:
+        for rules, inside in (("!*.log\n", {"lib/a.log"}), ("!*.txt\n", {"lib/b.txt"}), (None, set[str]())):
+            if rules is not None:
+                yard.write("lib/.gitignore", rules)
+            else:
+                (yard.root / "lib/.gitignore").unlink()
+            saved = session.save()
+            assert set(yard.listed(session, saved.id)) == {".gitignore", "lib"} | inside
+
+
+def test_tracked_in_a_repository_that_was_just_met(repository: Yard) -> None:
+    """What is added to its index before the next look is let in by that."""
+    yard = repository
+    yard.write("inner/.gitignore", "*.o\n")
+    yard.write("inner/a.o", "1\n")
+    with yard.session() as session:
+        session.save()
+        yard.git("init", "-q", "inner")
+        session.save()
+        yard.git("-C", "inner", "add", "-f", "a.o")
+        saved = session.save()
+        assert "inner/a.o" in yard.listed(session, saved.id)

@@ -40,10 +40,7 @@ class Listed(NoRules):
     def moved(self) -> bool:
         return False
 
-    def meet(self, top: RelPath) -> None:
-        """There are none."""
-
-    def met(self) -> set[RelPath]:
+    def turned(self, directories: Iterable[RelPath]) -> set[RelPath]:
         return set()
 
     def index_moved(self) -> bool:

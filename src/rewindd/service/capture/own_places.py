@@ -77,13 +77,9 @@ class OwnRules(OwnPlaces):
         """True when git may track something else than at the last call."""
         return self._book.index_moved()
 
-    def meet(self, top: RelPath) -> None:
-        """A directory is the top of a repository."""
-        self._book.meet(top)
-
-    def met(self) -> set[RelPath]:
-        """The tops of repositories that were met since the last call."""
-        return self._book.met()
+    def turned(self, directories: Iterable[RelPath]) -> set[RelPath]:
+        """Returns directories that are judged by something else in them than the last time."""
+        return self._book.turned(directories)
 
     def changed(self, rule_files: Iterable[RelPath]) -> None:
         """These files of rules are different now."""

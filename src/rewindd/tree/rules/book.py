@@ -17,6 +17,7 @@ from rewindd.model.log import Signature
 from rewindd.paths import ROOT, RelPath, is_reserved
 from rewindd.tree.root import Root
 from rewindd.tree.rules.configured import Brought, Include
+from rewindd.tree.rules.marks import Marks
 from rewindd.tree.rules.patterns import Patterns
 from rewindd.tree.rules.places import GITIGNORE, REWINDIGNORE, Place, Places, cut_of
 from rewindd.tree.rules.repository import Question, Repository
@@ -81,11 +82,10 @@ class RuleBook:
         self._exclude = Patterns(settings.exclude)
         self._include = Include(settings.include)
         self._texts = RuleTexts()
+        self._marks = Marks(root_path)
         self._top_path: str | None = None
         self._repositories: dict[RelPath, Repository] = {}
         self._sources: dict[RelPath, Sources] = {}
-        self._tops: set[RelPath] = set()
-        self._met: set[RelPath] = set()
         self._is_known = False
         self._lists_all = False
         self._git_is_missing = False
@@ -109,6 +109,9 @@ class RuleBook:
             why = next((reasons[above] for above in passed if above in reasons), None)
             if why is not None:
                 left[path] = reasons.get(path, why)
+        for path in left:
+            if path.endswith(RULE_FILES) and path.name in RULE_FILES:
+                self._marks.rules_left_out(path.parent, path.name)
         self._reason = self._why_not()
         return left
 
@@ -119,7 +122,7 @@ class RuleBook:
         """
         was_known, before = self._is_known, (self._top_path, self._git_is_missing)
         self._look_for_git()
-        gone = [top for top in self._tops if not os.path.lexists(f"{self._root_path}/{top}/.git")]
+        gone = [top for top in self._repositories if top != ROOT and not os.path.lexists(f"{self._root_path}/{top}/.git")]
         moved = [top for top, sources in self._sources.items() if sources.moved()]
         for top in gone:
             self._drop(top)
@@ -136,16 +139,13 @@ class RuleBook:
         moved = [sources.index_moved() for sources in self._sources.values()]
         return any(moved)
 
-    def meet(self, top: RelPath) -> None:
-        """Takes notice that a directory in the workspace is the top of a repository."""
-        if top != ROOT and top not in self._tops:
-            self._tops.add(top)
-            self._met.add(top)
+    def turned(self, directories: Iterable[RelPath]) -> set[RelPath]:
+        """Returns directories that are judged by something else than the last time: a repository of their own, a mark in them.
 
-    def met(self) -> set[RelPath]:
-        """Returns the tops of repositories that were met since the last call: what is known in one may have been judged without it."""
-        met, self._met = self._met, set()
-        return met
+        Args:
+            directories: those in which something came or went.
+        """
+        return self._marks.turned(directories)
 
     def changed(self, rule_files: Iterable[RelPath]) -> None:
         """Takes notice that these captured rule files are different now, came or went."""
@@ -184,6 +184,7 @@ class RuleBook:
     def finish(self) -> None:
         """Drops what `prepare` read; without it does nothing."""
         self._lists_all = False
+        self._marks.settle()
         for repository in self._repositories.values():
             repository.forget()
 
@@ -202,8 +203,6 @@ class RuleBook:
         self._is_known = True
 
     def _drop(self, top: RelPath) -> None:
-        self._tops.discard(top)
-        self._met.discard(top)
         self._repositories.pop(top, None)
         self._sources.pop(top, None)
 
@@ -224,6 +223,7 @@ class RuleBook:
                 include=self._include,
                 is_versioned=self._top_path is not None,
                 asks_git=not self._git_is_missing,
+                marks=self._marks,
                 signatures=signatures,
             )
 
@@ -301,7 +301,6 @@ class RuleBook:
     def _repository(self, top: RelPath) -> Repository:
         """Returns the repository; one that is met for the first time has its sources looked at before it is asked."""
         if top not in self._repositories:
-            self.meet(top)
             top_path = self._top_path if top == ROOT else f"{self._root_path}/{top}"
             self._sources[top] = Sources(self._root_path, top_path or self._root_path)
             self._repositories[top] = Repository(self._root_path, top)

@@ -44,6 +44,9 @@ CACHE_MARK = "CACHEDIR.TAG"
 CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 CACHE_WHY = f"a cache, where it holds a `{CACHE_MARK}` with the signature of https://bford.info/cachedir/"
 
+#: Names of what leaves out the directory that it is in.
+MARKS = (ENVIRONMENT_MARK, CACHE_MARK)
+
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -52,11 +55,16 @@ def reason_by_name(name: str) -> str | None:
     return f"built-in: {name}" if name in NAMES else None
 
 
-def reason_by_mark(dir_fd: int, name: str) -> str | None:
-    """Returns the reason for which a directory is left out that is open as `dir_fd`, by what is in it."""
+def mark_in(dir_fd: int, name: str) -> str | None:
+    """Returns the mark in a directory, open as `dir_fd`, for which it is left out."""
     if name in ENVIRONMENTS and _is_file(dir_fd, ENVIRONMENT_MARK):
-        return f"built-in: {ENVIRONMENT_MARK}"
-    return f"built-in: {CACHE_MARK}" if _is_cache(dir_fd) else None
+        return ENVIRONMENT_MARK
+    return CACHE_MARK if _is_cache(dir_fd) else None
+
+
+def reason_by_mark(mark: str) -> str:
+    """Returns the reason for which a directory is left out that holds a mark."""
+    return f"built-in: {mark}"
 
 
 def _is_file(dir_fd: int, name: str) -> bool:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from rewindd.errors import OutsideWorkspace
 from rewindd.model.log import Signature
-from rewindd.paths import ROOT, RelPath
-from rewindd.tree.listing import is_top
+from rewindd.paths import GIT_DIRECTORY, ROOT, RelPath
 from rewindd.tree.look import signature_of
 from rewindd.tree.root import Root
 from rewindd.tree.rules import builtin
 from rewindd.tree.rules.configured import Brought, Include
+from rewindd.tree.rules.marks import Marks
 from rewindd.tree.rules.patterns import Patterns
 from rewindd.tree.rules.texts import RuleTexts
 
@@ -70,6 +70,7 @@ class Places:
         include: patterns of the configuration that bring back.
         is_versioned: the root lies in a repository.
         asks_git: git is there to be asked; without it .gitignore files are read here.
+        marks: notes by what in them directories are judged.
         signatures: of the .gitignore of every directory met that git answers for; None where nobody wants them.
     """
 
@@ -79,6 +80,7 @@ class Places:
     include: Include
     is_versioned: bool
     asks_git: bool
+    marks: Marks
     signatures: dict[str, Signature | None] | None
     _known: dict[str, Place] = field(default_factory=dict)
 
@@ -110,7 +112,11 @@ class Places:
         if by_name is not None:
             return by_name
         fd = self._open(path)
-        return None if fd is None else builtin.reason_by_mark(fd, path.name)
+        mark = None if fd is None else builtin.mark_in(fd, path.name)
+        if mark is None:
+            return None
+        self.marks.left_out(path, mark)
+        return builtin.reason_by_mark(mark)
 
     def unversioned(self, place: Place, path: RelPath, is_directory: bool) -> str | None:
         """Returns why .gitignore files leave a name out, where git is not asked."""
@@ -126,6 +132,7 @@ class Places:
     def _inside(self, path: RelPath, above: Place) -> Place:
         """Returns the place of a directory in that of the one above. A repository in it answers for its own tracked files."""
         is_top = self._holds_repository(path)
+        self.marks.judged(path, is_top=is_top)
         top = path if is_top else above.top
         rewindignore, gitignore = self._layers(path, top)
         brought = self.include.brings(path, True, above.brought) if self.include else Brought.NO
@@ -143,7 +150,7 @@ class Places:
 
     def _holds_repository(self, path: RelPath) -> bool:
         fd = self._open(path)
-        return fd is not None and is_top(fd)
+        return fd is not None and _stat(fd, GIT_DIRECTORY) is not None
 
     def _layers(self, directory: RelPath, top: RelPath | None) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
         """Returns what the directory's own two rule files say; of a .gitignore that git reads only notes how it looks."""

@@ -56,8 +56,8 @@ class Sources:
         self._top_path = top_path
         self._files: tuple[str, ...] = ()
         self._signatures: dict[str, Signature | None] = {}
-        self._index: dict[str, Signature | None] | None = None
         self._says = self._read()
+        self._index = self._index_signature()
 
     def moved(self) -> bool:
         """Returns whether they say something else than at the last call, or when this was made; git is asked only if a file moved."""
@@ -72,10 +72,13 @@ class Sources:
         return _signatures((*self._files, *index))
 
     def index_moved(self) -> bool:
-        """Returns whether something else may be tracked than at the last call, by the look of the index; the first call remembers."""
+        """Returns whether something else may be tracked than at the last call, or when this was made, by the look of the index."""
+        before, self._index = self._index, self._index_signature()
+        return before != self._index
+
+    def _index_signature(self) -> dict[str, Signature | None]:
         directories = self._says.directories
-        before, self._index = self._index, {} if directories is None else _signatures((f"{directories.own}/index",))
-        return before is not None and before != self._index
+        return {} if directories is None else _signatures((f"{directories.own}/index",))
 
     def _compare(self) -> bool:
         before, self._says = self._says, self._read()
