@@ -5,14 +5,16 @@ import os
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from rewindd import errors
 from rewindd.client.blocking_session import Session
+from rewindd.tree.look import TICK_NS
 from support.daemon import RealDaemon
 from support.yard import Yard, until
 
@@ -152,6 +154,25 @@ def test_written_through_a_mapping(yard: Yard) -> None:
         holds(yard, session)
         (one,) = [one for path, one in yard.listed(session, "@").items() if path == "mapped"]
         assert one == yard.disk()["mapped"]
+
+
+def test_written_through_a_mapping_after_a_look(yard: Yard, watching: bool) -> None:
+    """What is written to a page after it was looked at, and before it was written back, moves no time stamp: the mapping's end tells."""
+    paths = [yard.write("mapped", bytes(8192)), yard.write("large", bytes(3 << 20))]
+    with yard.session() as session, ExitStack() as opened:
+        holds(yard, session)
+        files = [opened.enter_context(path.open("r+b")) for path in paths]
+        mapped = [opened.enter_context(mmap.mmap(file.fileno(), 0)) for file in files]
+        for one, path in zip(mapped, paths, strict=True):
+            one[5000] = 1
+            path.chmod(0o600)
+        until(lambda: all(time.time_ns() > path.stat().st_ctime_ns + 2 * TICK_NS for path in paths))
+        holds(yard, session)
+        for one in mapped:
+            one[5001] = 2
+        opened.close()
+        if watching:  # without events nothing tells of it
+            holds(yard, session)
 
 
 def test_what_is_no_file(yard: Yard) -> None:

@@ -3,8 +3,11 @@
 The feed only shrinks the set to look at; the answer always comes from looking.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from time import time_ns
+
+from msgspec import structs
 
 from rewindd.model.session import Baseline
 from rewindd.paths import ROOT, RelPath
@@ -98,12 +101,19 @@ def put_back(tree: Tree, dirt: Dirt | None) -> None:
 
 def wanted(tree: Tree, dirt: Dirt | None) -> Wanted:
     """Returns what is to be looked at: what the feed told, what it cannot tell of, and what could not be seen the last time."""
+    _doubt(tree, dirt.closed if dirt is not None else ())
     if dirt is None or tree.watch is None:
         return replace(EVERYTHING, judge=frozenset(tree.judge))
     unwatched = list(tree.watch.unwatched)
     inside = [path for directory in unwatched for path in tree.index.inside(directory)]
     paths = {*dirt.paths, *tree.unseen, *tree.index.linked, *unwatched, *inside}
     return Wanted(paths=paths, trees=list(dirt.trees), judge=frozenset(tree.judge))
+
+
+def _doubt(tree: Tree, closed: Iterable[RelPath]) -> None:
+    """Has files read again that were closed by who could write them, also where they look as before."""
+    known = [entry for path in closed if (entry := tree.index.get(path)) is not None]
+    tree.index.put(structs.replace(one, signature=structs.replace(one.signature, racy=True)) for one in known if one.signature is not None)
 
 
 def looked(tree: Tree, wanted: Wanted, seen: Observation) -> None:

@@ -21,10 +21,13 @@ class Dirt:
     Attributes:
         paths: each by itself.
         trees: each with all that is below it, and all that was known to be there; none of `paths` and `trees` lies below one.
+        closed: files that somebody had open to write and closed, or unmapped. They may be changed though nothing of it shows: of a
+            page that is written through a mapping only the first write moves the time stamps, until it is written back (mmap(2)).
     """
 
     paths: dict[RelPath, Span] = field(default_factory=dict)
     trees: dict[RelPath, Span] = field(default_factory=dict)
+    closed: set[RelPath] = field(default_factory=set)
 
 
 class Dirty:
@@ -33,11 +36,18 @@ class Dirty:
     def __init__(self) -> None:
         self._paths = _Spans()
         self._trees = _Spans()
+        self._closed: set[RelPath] = set()
 
     def mark(self, paths: Iterable[RelPath], now_s: float) -> None:
         """Each of these paths was touched."""
         if self._paths.touch(paths, now_s) > MOST_PATHS:
             self.mark_all(now_s)
+
+    def close(self, paths: Iterable[RelPath]) -> None:
+        """Each of these paths, which are marked too, was open to be written and is not any more."""
+        self._closed.update(paths)
+        if len(self._closed) > MOST_PATHS:
+            self._closed.clear()
 
     def mark_tree(self, directory: RelPath, now_s: float) -> None:
         """A directory was touched in a way that says nothing of what is below it."""
@@ -53,13 +63,16 @@ class Dirty:
 
     def take(self) -> Dirt:
         """Removes and returns everything, unsifted."""
-        taken = Dirt(self._paths.by_path, self._trees.by_path)
-        self._paths, self._trees = _Spans(), _Spans()
+        taken = Dirt(self._paths.by_path, self._trees.by_path, self._closed)
+        self._paths, self._trees, self._closed = _Spans(), _Spans(), set()
         return taken
 
     def take_due(self, last_s: float, first_s: float) -> Dirt:
         """Removes and returns, unsifted, what was last touched at `last_s` or earlier, or first at `first_s` or earlier."""
-        return Dirt(self._paths.take_due(last_s, first_s), self._trees.take_due(last_s, first_s))
+        taken = Dirt(self._paths.take_due(last_s, first_s), self._trees.take_due(last_s, first_s))
+        taken.closed = set(self._closed) if ROOT in taken.trees else self._closed & taken.paths.keys()
+        self._closed -= taken.closed
+        return taken
 
     def due_s(self, quiet_s: float, at_latest_s: float) -> float | None:
         """Returns when the first of it has been quiet for `quiet_s` or was first touched `at_latest_s` ago; never later than that."""
@@ -75,6 +88,7 @@ def sifted(dirt: Dirt) -> Dirt:
     return Dirt(
         {path: span for path, span in dirt.paths.items() if path not in dirt.trees and not inside(path)},
         {path: span for path, span in dirt.trees.items() if path == ROOT or not inside(path)},
+        dirt.closed,
     )
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from rewindd.paths import GIT_DIRECTORY, RelPath, is_reserved
-from rewindd.tree.watch.queue import IN_IGNORED, IN_ISDIR, IN_Q_OVERFLOW, Queue, records
+from rewindd.tree.watch.queue import IN_CLOSE_WRITE, IN_IGNORED, IN_ISDIR, IN_Q_OVERFLOW, Queue, records
 from rewindd.tree.watch.table import Table
 from rewindd.tree.watch.watch import Watch
 
@@ -89,23 +89,29 @@ class Feed:
         now_s = self._clock()
         count = 0
         names: dict[int, set[bytes]] = {}  # by watch descriptor: one change of a file makes three events, and one mark
+        closed: dict[int, set[bytes]] = {}
         for wd, mask, name in records(data):
             count += 1
             if name and not mask & IN_ISDIR:
                 names.setdefault(wd, set()).add(name)
+                if mask & IN_CLOSE_WRITE:
+                    closed.setdefault(wd, set()).add(name)
             else:
                 if names:  # first: what follows may let go of their directory
-                    self._tell(names, now_s)
+                    self._tell(names, closed, now_s)
                 self._tell_structure(wd, mask, name, now_s)
-        self._tell(names, now_s)
+        self._tell(names, closed, now_s)
         return count
 
-    def _tell(self, names: dict[int, set[bytes]], now_s: float) -> None:
+    def _tell(self, names: dict[int, set[bytes]], closed: dict[int, set[bytes]], now_s: float) -> None:
         for wd, found in names.items():
             if users := self._table.users(wd):
                 for watch, directory in users:
                     watch.heard([path for text in map(os.fsdecode, found) if (path := _told_of(directory, text)) is not None], now_s)
+                    if wd in closed:
+                        watch.heard_closed(directory.child(text) for text in map(os.fsdecode, closed[wd]) if not is_reserved(text))
         names.clear()
+        closed.clear()
 
     def _tell_structure(self, wd: int, mask: int, name: bytes, now_s: float) -> None:
         if name:

@@ -124,6 +124,7 @@ class Watch:
         """It is still to be looked at. It counts as touched just now, so that who cannot look at it does not try again at once."""
         with self._table.lock:
             self._dirty.mark(dirt.paths, self._clock())
+            self._dirty.close(dirt.closed)
             for directory in dirt.trees:
                 self._dirty.mark_tree(directory, self._clock())
 
@@ -159,6 +160,10 @@ class Watch:
     def heard(self, paths: Iterable[RelPath], now_s: float) -> None:
         """A watched directory told of names in it that are no directories."""
         self._dirty.mark(paths, now_s)
+
+    def heard_closed(self, paths: Iterable[RelPath]) -> None:
+        """Some of these, which it told of, were closed after they had been open to be written."""
+        self._dirty.close(paths)
 
     def heard_of_directory(self, path: RelPath, mask: int, now_s: float) -> None:
         """A watched directory told of a directory in it."""
