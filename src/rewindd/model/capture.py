@@ -16,6 +16,8 @@ MIN_FREE_BYTES = 2 << 30
 MIN_FREE_PART = 20
 #: What the store holds back on its file system, so that rewinds go on when it is full.
 RESERVE_BYTES = 16 << 20
+#: How the reasons of a workspace's limits begin: what one of them leaves out is judged again where there may be room.
+LIMIT = "limit: "
 #: How the reasons begin with which content is not taken in because the store has no room for it.
 NO_ROOM = "no room in the store"
 #: How the reason begins with which a path is not overwritten whose present content is not in the store.

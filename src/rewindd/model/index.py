@@ -6,6 +6,7 @@ Cost follows what is asked for: what lies below a directory is found without wal
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Self
 
+from rewindd.model.capture import LIMIT
 from rewindd.model.log import IndexEntry
 from rewindd.model.versions import Directory, File, Unknown
 from rewindd.paths import ROOT, RelPath
@@ -102,24 +103,31 @@ class Index(dict[RelPath, IndexEntry]):
 
 
 class LeftOut(dict[RelPath, str]):
-    """The names that rules and limits leave out, with the reason of each. Changed through `put` and `strike` only."""
+    """The names that rules and limits leave out, with the reason of each. Changed through `put` and `strike` only.
+
+    Attributes:
+        limited: those that a limit leaves out.
+    """
 
     def __init__(self, reasons: Mapping[RelPath, str] | None = None) -> None:
         super().__init__()
         self._inside: dict[str, set[RelPath]] = {}
         self._kinds: dict[RelPath, bool] = {}
+        self.limited: set[RelPath] = set()
         self.put(reasons or {})
 
     def put(self, reasons: Mapping[RelPath, str]) -> None:
         """Adds names, or gives those that are there another reason."""
         for path, reason in reasons.items():
             self[path] = reason
+            (self.limited.add if reason.startswith(LIMIT) else self.limited.discard)(path)
             self._inside.setdefault(path.rpartition("/")[0], set()).add(path)
 
     def strike(self, paths: Iterable[RelPath]) -> None:
         """Takes names off; one that is not there is no error."""
         for path in paths:
             self._kinds.pop(path, None)
+            self.limited.discard(path)
             if self.pop(path, None) is not None:
                 self._inside[path.rpartition("/")[0]].discard(path)
 

@@ -66,6 +66,7 @@ class Tree:
     `watch`: what the change feed tells; None where nothing is watched. `unseen`: what could not be looked at the last time.
     `scanned_at_ns`: when all of it was last looked at (wall clock); 0: not in this life of the daemon.
     `judge`: directories in which an operation of ours changed rules; what they leave out is judged with the next look.
+    `fullest`: the most files, and bytes of them, that there were since what a limit leaves out was last looked at.
     `applying`: the operation that is changing the tree now, while the lock is free for others.
     `git_head`: git's HEAD as it was last looked at; None: it never was. `head_since`: the position since which it is that; None: who
     wants to know asks the store.
@@ -91,6 +92,7 @@ class Tree:
     unseen: dict[RelPath, str] = field(default_factory=dict)
     scanned_at_ns: int = 0
     judge: set[RelPath] = field(default_factory=set)
+    fullest: tuple[int, int] = (0, 0)
     first: FirstCapture | None = None
     git_head: GitHead | None = None
     head_since: int | None = None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Se
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from rewindd.model.capture import CaptureSettings, Room, binary
+from rewindd.model.capture import LIMIT, CaptureSettings, Room, binary
 from rewindd.model.index import Index, LeftOut
 from rewindd.model.log import IndexEntry
 from rewindd.model.versions import File
@@ -12,10 +12,6 @@ from rewindd.paths import RelPath
 from rewindd.tree.look import Refusal, Refuse, Sink
 from rewindd.tree.root import Root
 from rewindd.tree.rules.book import Rules
-
-#: How the reasons of limits begin: what one of them leaves out is judged again at every look.
-LIMIT = "limit: "
-
 
 #: Why a content was not read: it is more than one look may read, and is read beforehand.
 DEFERRED = "not read yet"

@@ -268,6 +268,37 @@ class TestConfigured:
         finally:
             daemon.kill()
 
+    def test_room_that_comes_free(self, tmp_path_factory: pytest.TempPathFactory, home: Path, env: dict[str, str]) -> None:
+        """What a limit left out is captured once other files are gone or smaller, though nothing happens to it."""
+        daemon = RealDaemon(tmp_path_factory.mktemp("free").resolve())
+        (daemon.directory / "config" / "rewindd").mkdir()
+        (daemon.directory / "config" / "rewindd" / "config.toml").write_text("[capture]\nmax_files = 3\nmax_bytes = 1000\n")
+        yard = Yard(daemon, daemon.directory / "yard", home, env)
+        for name in ("a", "b", "c", "d"):
+            yard.write(name, name)
+        try:
+            daemon.start(env=env)
+            with yard.session() as session:
+                held = set(yard.listed(session, session.save().id))
+                (out,) = left_out(yard, session)
+                assert len(held) == 3
+                (yard.root / held.pop()).unlink()
+                session.save()
+                until(lambda: set(yard.listed(session, session.save().id)) == {*held, out})
+                assert left_out(yard, session) == {}
+                (yard.root / held.pop()).unlink()
+                yard.write(out, bytes(990))
+                session.save()
+                yard.write("more", bytes(500))
+                session.save()
+                assert set(left_out(yard, session)) == {"more"}
+                yard.write(out, "small")
+                session.save()
+                until(lambda: "more" in yard.listed(session, session.save().id))
+            daemon.stop()
+        finally:
+            daemon.kill()
+
 
 @pytest.mark.parametrize("is_repository", [True, False], ids=["in a repository", "in none"])
 def test_a_repository_that_comes_to_be(yard: Yard, is_repository: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rewindd.model.capture import CaptureSettings
+from rewindd.model.capture import LIMIT, CaptureSettings
 from rewindd.model.versions import Directory
 from rewindd.paths import ROOT, RelPath
 from rewindd.tree import census as census_module
@@ -18,7 +18,6 @@ from rewindd.tree.look import SPECIAL, TOO_DEEP, is_unchanged
 from rewindd.tree.root import Root
 from rewindd.tree.rules.book import NoRules
 from rewindd.tree.rules.repository import IGNORED
-from rewindd.tree.sight import LIMIT
 from support.repository import book_of, git, grow
 from support.tree import settle_times
 

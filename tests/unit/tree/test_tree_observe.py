@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from rewindd.model.capture import CaptureSettings, Room
+from rewindd.model.capture import LIMIT, CaptureSettings, Room
 from rewindd.model.capture import LeftOut as LeftName
 from rewindd.model.index import Index, LeftOut
 from rewindd.model.log import IndexEntry
@@ -21,7 +21,7 @@ from rewindd.tree.observation import EVERYTHING, New, Observation, Wanted
 from rewindd.tree.observe import observe
 from rewindd.tree.root import Root
 from rewindd.tree.rules.book import NoRules
-from rewindd.tree.sight import LIMIT, Allowance, Limits, Sight
+from rewindd.tree.sight import Allowance, Limits, Sight
 from rewindd.tree.survey import survey
 from support.tree import Memory, index_of, names_below, open_root, settle_times
 

@@ -124,6 +124,16 @@ def looked(tree: Tree, wanted: Wanted, seen: Observation) -> None:
     tree.judge -= wanted.judge
     if tree.watch is not None:
         tree.watch.mark(seen.left)
+        _fill_up(tree, tree.watch)
+
+
+def _fill_up(tree: Tree, watch: Watch) -> None:
+    """Has what a limit leaves out looked at where there is room since: no event tells of that."""
+    now, before = (tree.index.files, tree.index.size_bytes), tree.fullest
+    tree.fullest = max(now[0], before[0]), max(now[1], before[1])
+    if tree.fullest != now:
+        tree.fullest = now
+        watch.mark(tree.left_out.limited)
 
 
 def unseen_after(tree: Tree, wanted: Wanted, seen: Observation) -> dict[RelPath, str]:

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from time import time_ns
 
+from rewindd.model.capture import LIMIT
 from rewindd.model.index import LeftOut
 from rewindd.paths import FsText, RelPath
 from rewindd.protocol import replies
@@ -15,7 +16,6 @@ from rewindd.service.asking.render import NS_PER_S
 from rewindd.service.state import State
 from rewindd.service.trees import Tree
 from rewindd.store import soundness
-from rewindd.tree.sight import LIMIT
 
 #: How many paths of a gap are named.
 FIRST = 5
