@@ -3,6 +3,9 @@
 import os
 import shutil
 import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from rewindd.client.blocking_session import Session
 from rewindd.protocol import replies
 from rewindd.protocol.wire import Progress
+from rewindd.tree.look import TICK_NS
 from support.daemon import RealDaemon
 from support.openings import openings
 from support.yard import Yard, differing, photograph, until
@@ -231,34 +235,69 @@ def test_only_what_moved_is_read(yard: Yard) -> None:
             assert yard.listed(session, made.id) == yard.disk()
 
 
-def test_noticed_while_it_counts(tmp_path_factory: pytest.TempPathFactory, home: Path, env: dict[str, str]) -> None:
-    """What changes while the tree is counted, and is looked at by a save meanwhile, is captured as it is in the end."""
-    daemon = RealDaemon(tmp_path_factory.mktemp("counting").resolve())
-    yard = Yard(daemon, daemon.directory / "yard", home, env)
-    arrived, gate = daemon.directory / "arrived", daemon.directory / "gate"
+@contextmanager
+def counting(yard: Yard) -> Iterator[None]:
+    """Starts a daemon whose first question of git about ignored names is held up until the end of the block: it is counting by then."""
+    arrived, gate, programs = (yard.daemon.directory / f"{yard.root.name}.{name}" for name in ("arrived", "gate", "bin"))
     os.mkfifo(gate)
-    programs = daemon.directory / "bin"
     programs.mkdir()
     waiting = f'case "$*" in *check-ignore*) if mkdir {arrived} 2>/dev/null; then cat {gate} >/dev/null; fi;; esac'
     (programs / "git").write_text(f'#!/bin/sh\n{waiting}\nexec {shutil.which("git")} "$@"\n')
     (programs / "git").chmod(0o755)
+    yard.daemon.start(env={**yard.env, "PATH": f"{programs}:{os.environ['PATH']}"})
+    with yard.session():
+        until(arrived.exists)
+        yield
+        gate.write_bytes(b"")
+
+
+@pytest.fixture
+def own(tmp_path_factory: pytest.TempPathFactory, home: Path, env: dict[str, str]) -> Iterator[Yard]:
+    """A repository with an ignored file, and a daemon of its own that is not started."""
+    daemon = RealDaemon(tmp_path_factory.mktemp("counting").resolve())
+    yard = Yard(daemon, daemon.directory / "yard", home, env)
     yard.root.mkdir()
     yard.git("init", "-q")
-    for name in (".gitignore", "ignored.log", "stays", "goes", "changes"):
+    for name in (".gitignore", "ignored.log"):
         yard.write(name, "*.log\n")
     try:
-        daemon.start(env={**env, "PATH": f"{programs}:{os.environ['PATH']}"})
-        with yard.session() as session:
-            until(arrived.exists)
-            yard.write("came", "while all was counted\n")
-            yard.write("new/file", "while all was counted\n")
-            yard.write("changes", "while all was counted\n")
-            (yard.root / "goes").unlink()
-            assert session.save(wait=False).incomplete.count > 0
-            gate.write_bytes(b"")
-            made = session.save()
-            assert made.incomplete.count == 0
-            assert not differing(yard.listed(session, made.id), yard.disk())
+        yield yard
         daemon.stop()
     finally:
         daemon.kill()
+
+
+def test_noticed_while_it_counts(own: Yard) -> None:
+    """What changes while the tree is counted, and is looked at by a save meanwhile, is captured as it is in the end."""
+    yard = own
+    for name in ("stays", "goes", "changes"):
+        yard.write(name, "1\n")
+    with counting(yard), yard.session() as session:
+        yard.write("came", "while all was counted\n")
+        yard.write("new/file", "while all was counted\n")
+        yard.write("changes", "while all was counted\n")
+        (yard.root / "goes").unlink()
+        assert session.save(wait=False).incomplete.count > 0
+    with yard.session() as session:
+        made = session.save()
+        assert made.incomplete.count == 0
+        assert not differing(yard.listed(session, made.id), yard.disk())
+
+
+def test_noticed_while_it_counts_again(own: Yard) -> None:
+    """The same in the next daemon's life, which knows the directories, and looks at them while it counts."""
+    yard = own
+    fill(yard)
+    (yard.root / "ignored.log").rename(yard.root / "d9/ignored.log")  # git is asked about it after all directories were listed
+    yard.daemon.start(env=yard.env)
+    with yard.session(session_id="again") as session:
+        kill_in_the_middle(yard, session)
+        with counting(yard):
+            yard.write("d5/came", "while all was counted\n")
+            yard.write("d6/new/file", "while all was counted\n")
+            (yard.root / "d7").rename(yard.root / "d8/moved")
+            until(lambda: time.time_ns() > (yard.root / "d8").stat().st_ctime_ns + 2 * TICK_NS)  # what is seen then counts as proved
+            assert session.save(wait=False).incomplete.count > 0
+        made = session.save()
+        assert made.incomplete.count == 0
+        assert not differing(yard.listed(session, made.id), yard.disk())

@@ -161,9 +161,16 @@ async def _enter_census(state: State, tree: Tree, first: FirstCapture, found: Ce
     await _enter(state, tree, directories)
     position = await state.bridge.transact(lambda db: workspaces.allot(db, tree.workspace.id, 1))
     tree.position = position
-    listed = [entry for one in found.directories if (entry := tree.index[one.path]).covered is None and one.path not in tree.unseen]
-    # In memory only: the store must not say so before it has what they hold.
-    tree.index.put(structs.replace(entry, covered=position) for entry in listed if isinstance(entry.version, Directory))
+    uncovered = [
+        (entry, one) for one in found.directories if (entry := tree.index[one.path]).covered is None and one.path not in tree.unseen
+    ]
+    # With the signature from before it was listed: somebody may have looked since at one that was known, and what came in between is on no
+    # list. In memory only: the store must not say so before it has what they hold.
+    tree.index.put(
+        structs.replace(entry, covered=position, signature=one.signature)
+        for entry, one in uncovered
+        if isinstance(entry.version, Directory)
+    )
     noticing.look_once_more(tree, first)
 
 
