@@ -1,4 +1,4 @@
-"""Git's HEAD by position: a row where it was first seen, and one wherever it moved since."""
+"""Git's HEAD by position: a row where it was first seen, one wherever it moved since, and one where a first capture was complete."""
 
 from rewindd.model.githead import GitHead
 from rewindd.model.ids import WorkspaceId
@@ -12,6 +12,13 @@ _TABLE = Records("heads", ("workspace", "seq"), ("head", "at_ns"))
 def add(db: Connection, workspace: WorkspaceId, seq: int, head: GitHead, at_ns: int) -> None:
     """Records what HEAD is from a position on; 0 for the first. `at_ns`: wall-clock time."""
     _TABLE.insert(db, [(number_of(db, workspace), seq, head.head, at_ns)])
+
+
+def mark(db: Connection, workspace: WorkspaceId, seq: int, head: GitHead, at_ns: int) -> None:
+    """Records the time of a position that no row of the log tells of, with what HEAD is there; nothing where a row here tells of it."""
+    number = number_of(db, workspace)
+    if db.execute("SELECT 1 FROM heads WHERE workspace = ? AND seq = ?", (number, seq)).fetchone() is None:
+        _TABLE.insert(db, [(number, seq, head.head, at_ns)])
 
 
 def at(db: Connection, workspace: WorkspaceId, position: int) -> GitHead | None:
@@ -33,7 +40,7 @@ def last(db: Connection, workspace: WorkspaceId) -> tuple[int | None, GitHead] |
 
 
 def position_at(db: Connection, workspace: WorkspaceId, at_ns: int) -> int:
-    """Returns the position of the last move that is not newer than the time; 0 if there is none."""
+    """Returns the last position here that is not newer than the time; 0 if there is none."""
     clause = "WHERE workspace = ? AND at_ns <= ? ORDER BY seq DESC"
     return _TABLE.find(db, _seq, clause, (number_of(db, workspace), at_ns)) or 0
 

@@ -1,10 +1,12 @@
 """`rm -rf src` at two in the morning: whoever did it, all of it comes back, what was made seconds before included."""
 
 from contextlib import nullcontext
+from datetime import UTC, datetime
 
 import pytest
 
 from rewindd.client.blocking_session import Session
+from rewindd.errors import UnknownPath
 from support.yard import Picture, Yard, differing, photograph
 
 
@@ -96,6 +98,24 @@ def test_it_was_never_saved(source: Yard) -> None:
         before = whole(source)
         source.shell("rm -rf src")
         session.restore("src")
+        assert not differing(before, whole(source))
+
+
+def test_as_it_was_at_a_time_without_a_change(source: Yard) -> None:
+    """By a time after the first capture and before any change: the log has no row yet, and all is known as of then."""
+    early = datetime.now(UTC).isoformat()
+    with source.session() as session:
+        source.until_complete()
+        late = datetime.now(UTC).isoformat()
+        before = whole(source)
+        source.shell("rm -rf src")
+        assert session.show(f"@{{{late}}}", "src/tool.sh").content == b"#!/bin/sh\n"
+        with pytest.raises(UnknownPath):
+            session.show(f"@{{{early}}}", "src/tool.sh")
+        session.restore("src", position=f"@{{{late}}}")
+        assert not differing(before, whole(source))
+        source.shell("rm -rf src")
+        session.rewind(f"@{{{late}}}", scope="workspace", restore="files")
         assert not differing(before, whole(source))
 
 

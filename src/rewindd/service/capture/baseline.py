@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from time import time_ns
 
 import anyio
 from msgspec import structs
@@ -31,7 +32,7 @@ from rewindd.service.capture.sighting import arming, limits
 from rewindd.service.locking import locked
 from rewindd.service.state import State
 from rewindd.service.trees import FirstCapture, Tree
-from rewindd.store import index, workspaces
+from rewindd.store import heads, index, workspaces
 from rewindd.store.database import Connection
 from rewindd.tree.census import Census, Counted, census
 from rewindd.tree.look import SMALL_BYTES, Look, Unseen
@@ -281,12 +282,22 @@ def _write(db: Connection, tree: Tree, entries: Sequence[IndexEntry]) -> tuple[l
 
 
 async def _finish(state: State, tree: Tree) -> None:
-    """Says in the store which directories are covered, and then that the capture is complete."""
+    """Says in the store which directories are covered, and then that the capture is complete, and when.
+
+    What it entered has no row in the log, so without that a time after it would be none at which anything is known.
+    """
     covered = [entry for entry in tree.index.values() if entry.covered is not None]
     for start in range(0, len(covered), ENTER_ROWS):
         part = covered[start : start + ENTER_ROWS]
         await state.bridge.transact(partial(_put, workspace=tree.workspace.id, entries=part), bulk=True, lasting=False)
-    await state.bridge.transact(lambda db: workspaces.captured(db, tree.workspace.id, Baseline.COMPLETE))
+    position, head, now = tree.position, tree.git_head, time_ns()
+
+    def write(db: Connection) -> None:
+        workspaces.captured(db, tree.workspace.id, Baseline.COMPLETE)
+        if head is not None:
+            heads.mark(db, tree.workspace.id, position, head, now)
+
+    await state.bridge.transact(write)
     tree.workspace = replace(tree.workspace, baseline=Baseline.COMPLETE)
 
 
