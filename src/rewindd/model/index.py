@@ -68,9 +68,7 @@ class Index(dict[RelPath, IndexEntry]):
 
     def is_unlisted(self, entry: IndexEntry) -> bool:
         """True for a directory in a covered one whose own entries could not be looked at yet."""
-        if entry.covered is not None or not isinstance(entry.version, Directory) or entry.path == ROOT:
-            return False
-        above = self.get(entry.path.parent)
+        above = self.get(entry.path.parent) if is_uncovered(entry) else None
         return above is not None and above.covered is not None
 
     def of_inodes(self, inodes: Set[tuple[int, int]]) -> list[IndexEntry]:
@@ -149,6 +147,11 @@ class LeftOut(dict[RelPath, str]):
 
 
 _NONE: Set[RelPath] = frozenset()
+
+
+def is_uncovered(entry: IndexEntry) -> bool:
+    """True for a directory, not the root, of whose entries not all were looked at."""
+    return entry.covered is None and isinstance(entry.version, Directory) and entry.path != ROOT
 
 
 def is_there(entry: IndexEntry | None) -> bool:

@@ -9,7 +9,7 @@ from rewindd.model.log import IndexEntry
 from rewindd.model.versions import ABSENT, Absent, Directory, Unknown
 from rewindd.paths import ROOT, RelPath
 from rewindd.tree.look import Look
-from rewindd.tree.observation import Observation
+from rewindd.tree.observation import New, Observation
 from rewindd.tree.rules.builtin import MARKS
 from rewindd.tree.sight import Sight
 
@@ -63,14 +63,22 @@ def left_with(left: dict[RelPath, str], names: Iterable[RelPath]) -> dict[RelPat
     return found
 
 
+def new_without(found: Observation, left: dict[RelPath, str]) -> list[New]:
+    """Returns the new names but for those that are left out, or are in a directory that is."""
+    inside = left_with(left, [one.path for one in found.new]) if left else {}
+    return [one for one in found.new if one.path not in inside]
+
+
 def left_until_now(
     sight: Sight, found: Observation, tops: Set[RelPath], ended: dict[RelPath, str]
 ) -> tuple[dict[RelPath, bool], dict[RelPath, str]]:
     """Returns the names below some directories that were left out until now, at which something is, and why those are that still are.
 
-    Not those in a directory that is left out, or was `ended` just now: no rules are asked about what is in one.
+    Not those in a directory that is left out, or was `ended` just now: no rules are asked about what is in one. Nor what ended in this
+    look: where rules change meanwhile, the next one sees that.
     """
-    left = dict.fromkeys(path for top in tops for path in sight.left_out.below(top) if path not in found.struck)
+    settled = found.struck.union(found.ended)
+    left = dict.fromkeys(path for top in tops for path in sight.left_out.below(top) if path not in settled)
     there = dict(still_there(sight, found, left))
     own = sight.rules.leaves_out(list(there.items()))
     inside = left_with(ended | own, there).keys() - own.keys()
@@ -120,6 +128,12 @@ def _is_ruled(sight: Sight, path: RelPath) -> bool:
     """True for a path that rules are about: it is known because all of its directory is, and nobody named it."""
     above = sight.index.get(path.parent)
     return above is not None and (above.covered is not None or path in sight.left_out) and not sight.limits.is_named(path)
+
+
+def is_to_be_listed(sight: Sight, seen: Look, known: IndexEntry) -> bool:
+    """True for a directory that was seen, in which names came or went, or of which nothing was known."""
+    is_new = isinstance(known.version, Unknown) and seen.path not in sight.left_out
+    return isinstance(seen.version, Directory) and (known.rest_absent_since is not None or is_new or sight.index.is_unlisted(known))
 
 
 def is_another(seen: Look, known: IndexEntry) -> bool:

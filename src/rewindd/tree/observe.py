@@ -16,7 +16,7 @@ from rewindd.model.index import Index, LeftOut
 from rewindd.model.log import IndexEntry
 from rewindd.model.versions import ABSENT, Absent, Directory, File, Unknown
 from rewindd.paths import ROOT, RelPath
-from rewindd.tree.judging import is_another, known_below, left_until_now, left_with, marked, returned, stays_out, turned
+from rewindd.tree import judging
 from rewindd.tree.links import other_names
 from rewindd.tree.listing import Name, list_directory
 from rewindd.tree.look import ATTEMPTS, CHANGING, SMALL_BYTES, Hasher, Look, Sink, Unseen, is_as_known
@@ -166,9 +166,9 @@ class _Observer:
                 is_unlisted = self._index.is_unlisted(known)
                 if (not self._note(seen, known) and not is_unlisted) or not isinstance(seen, Look):
                     continue
-                if isinstance(seen.version, Directory) and (known.rest_absent_since is not None or is_unlisted):
+                if judging.is_to_be_listed(self._sight, seen, known):
                     relist.append((seen.path, known.rest_absent_since))
-                if not everything and is_another(seen, known):
+                if not everything and judging.is_another(seen, known):
                     more += self._index.below(seen.path)
             changed_rules = [seen.path for seen in self._found.changed if seen.path.name in RULE_FILES]
             if changed_rules:
@@ -199,7 +199,7 @@ class _Observer:
                 self._sight.arm(directory)
                 suspects = [entry for entry in inside if not is_as_known(fd, entry) or self._index.is_unlisted(entry)]
             for entry in suspects:
-                if not stays_out(self._sight, self._found, entry) and not self._is_left(entry):
+                if not judging.stays_out(self._sight, self._found, entry) and not self._is_left(entry):
                     yield self._look(entry.path, entry), entry
 
     def _is_left(self, entry: IndexEntry) -> bool:
@@ -253,7 +253,7 @@ class _Observer:
         if isinstance(seen, Unseen):
             if not seen.is_limit:
                 self._found.unseen.append(seen)
-            elif not (isinstance(known.version, Unknown) and self._left_out.get(seen.path) == seen.reason):
+            else:
                 self._end(seen.path, seen.reason)
         elif seen.version != known.version or seen.signature != known.signature:
             self._found.changed.append(seen)
@@ -262,6 +262,8 @@ class _Observer:
         return True
 
     def _end(self, path: RelPath, reason: str) -> None:
+        if self._left_out.get(path) == reason and isinstance(self._index[path].version, Unknown):
+            return  # it ended when it was left out
         self._found.ended.append(path)
         if self._left_out.get(path) != reason:
             self._found.now_left_out[path] = reason
@@ -355,12 +357,12 @@ class _Observer:
 
     def _judge_returned(self) -> None:
         """Something came to be under a known path: the rules may leave it out, and all that is in it."""
-        asked = dict(returned(self._sight, self._found))
+        asked = dict(judging.returned(self._sight, self._found))
         if not asked:
             return
-        left = left_with(self._rules.leaves_out(list(asked.items())), asked)
+        left = judging.left_with(self._rules.leaves_out(list(asked.items())), asked)
         self._found.changed = [one for one in self._found.changed if one.path not in left]
-        self._drop_new_in(left)
+        self._found.new = judging.new_without(self._found, left)
         for path, is_directory in asked.items():
             if path in left:
                 self._left_out.judged(path, is_directory)
@@ -370,24 +372,21 @@ class _Observer:
         let_in = [path for path in asked if asked[path] and path not in left and self._index[path].rest_absent_since is None]
         self._list_all([(path, None) for path in let_in])  # nothing is known of what is in it
 
-    def _drop_new_in(self, left: dict[RelPath, str]) -> None:
-        inside = left_with(left, [one.path for one in self._found.new]) if left else {}
-        self._found.new = [one for one in self._found.new if one.path not in inside]
-
     def _judge_anew(self, judge: Set[RelPath], *, let_in: bool) -> None:
         """Where rules changed: ends what they leave out now, admits what they let in, and doubts since when it is there."""
         seen_now = [seen.path for seen in self._found.changed] + [new.path for new in self._found.new]
         files = [path for path in seen_now if path.name in RULE_FILES]
-        affected = judge | {path.parent for path in files} | turned(self._sight, self._found)
+        affected = judge | {path.parent for path in files} | judging.turned(self._sight, self._found)
         if affected:
             self._doubt(files)
-        asked = dict(marked(self._sight, self._found) + known_below(self._sight, self._found, affected))
-        ended = left_with(self._rules.leaves_out(list(asked.items())), asked) if asked else {}
-        self._drop_new_in(ended)
+        asked = dict(judging.marked(self._sight, self._found) + judging.known_below(self._sight, self._found, affected))
+        ended = judging.left_with(self._rules.leaves_out(list(asked.items())), asked) if asked else {}
+        self._found.new = judging.new_without(self._found, ended)
         for path, reason in ended.items():
+            self._left_out.judged(path, asked[path])
             self._end(path, reason)
         if affected or let_in:
-            names, left = left_until_now(self._sight, self._found, {ROOT} if let_in else affected, ended)
+            names, left = judging.left_until_now(self._sight, self._found, {ROOT} if let_in else affected, ended)
             self._list_all(self._admit({path: (is_directory, None) for path, is_directory in names.items()}, left))
 
     def _doubt(self, rule_files: Sequence[RelPath]) -> None:

@@ -464,3 +464,21 @@ def test_tracked_in_a_repository_that_was_just_met(repository: Yard) -> None:
         yard.git("-C", "inner", "add", "-f", "a.o")
         saved = session.save()
         assert "inner/a.o" in yard.listed(session, saved.id)
+
+
+def test_directories_in_one_that_is_let_in(repository: Yard) -> None:
+    """All of them are known from then on: what comes to be in the deepest is a change, and captured."""
+    yard = repository
+    yard.write("data/deep/deeper/a", "1\n")
+    with yard.session() as session:
+        session.save()
+        yard.write(".gitignore", "data/\n")
+        session.save()
+    yard.restart()
+    yard.write(".gitignore", "")
+    with yard.session() as session:
+        session.save()
+        yard.write("data/deep/deeper/b", "1\n")
+        saved = session.save()
+        assert yard.listed(session, saved.id) == yard.disk()
+        assert [one.change for one in yard.log(session, "data/deep/deeper/b")] == ["added"]

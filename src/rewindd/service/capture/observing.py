@@ -14,6 +14,7 @@ from msgspec import structs
 
 from rewindd.errors import InternalError
 from rewindd.model.githead import GitHead
+from rewindd.model.index import is_uncovered
 from rewindd.model.log import IndexEntry, Row
 from rewindd.model.session import Missing
 from rewindd.model.versions import UNKNOWN, File, Version
@@ -338,11 +339,14 @@ def _refresh(tree: Tree, seen: Observation) -> None:
 
 async def _cover(state: State, tree: Tree, seen: Observation) -> None:
     """Directories that could be looked into at last are covered from now on: what was found there is only first seen."""
-    found = [entry for path in seen.listed if (entry := tree.index.get(path)) is not None and tree.index.is_unlisted(entry)]
+    found: dict[RelPath, IndexEntry] = {}
+    for path in sorted(seen.listed):  # one before those in it: they are covered with it
+        entry = tree.index.get(path)
+        if entry is not None and (tree.index.is_unlisted(entry) or (is_uncovered(entry) and path.parent in found)):
+            found[path] = structs.replace(entry, covered=tree.position)
     if found:
-        entries = [structs.replace(entry, covered=tree.position) for entry in found]
-        await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, entries))
-        tree.index.put(entries)
+        await state.bridge.transact(lambda db: index.put(db, tree.workspace.id, list(found.values())))
+        tree.index.put(found.values())
 
 
 async def enter_unknown(state: State, tree: Tree, paths: Iterable[RelPath]) -> None:
