@@ -46,7 +46,7 @@ def returned(sight: Sight, found: Observation) -> list[Question]:
     return [
         (path, isinstance(seen.version, Directory))
         for path, seen in changed.items()
-        if path != ROOT and _is_to_be_judged(sight, seen, sight.index[path]) and _is_ruled(sight, path)
+        if path != ROOT and _is_to_be_judged(sight, seen, sight.index[path])
     ]
 
 
@@ -119,9 +119,10 @@ def _is_ruled_out(sight: Sight, path: RelPath, is_directory: bool) -> bool:
 
 
 def _is_to_be_judged(sight: Sight, seen: Look, known: IndexEntry) -> bool:
-    if isinstance(known.version, Unknown):
-        return seen.path in sight.left_out
-    return known.version == ABSENT or isinstance(known.version, Directory) != isinstance(seen.version, Directory)
+    if isinstance(known.version, Unknown):  # it ended, maybe with a directory above, and nobody asked about it since
+        return not sight.limits.is_named(seen.path)
+    is_another_kind = known.version == ABSENT or isinstance(known.version, Directory) != isinstance(seen.version, Directory)
+    return is_another_kind and _is_ruled(sight, seen.path)
 
 
 def _is_ruled(sight: Sight, path: RelPath) -> bool:
@@ -131,9 +132,8 @@ def _is_ruled(sight: Sight, path: RelPath) -> bool:
 
 
 def is_to_be_listed(sight: Sight, seen: Look, known: IndexEntry) -> bool:
-    """True for a directory that was seen, in which names came or went, or of which nothing was known."""
-    is_new = isinstance(known.version, Unknown) and seen.path not in sight.left_out
-    return isinstance(seen.version, Directory) and (known.rest_absent_since is not None or is_new or sight.index.is_unlisted(known))
+    """True for a directory that was seen, in which names came or went."""
+    return isinstance(seen.version, Directory) and (known.rest_absent_since is not None or sight.index.is_unlisted(known))
 
 
 def is_another(seen: Look, known: IndexEntry) -> bool:
