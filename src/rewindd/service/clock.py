@@ -3,7 +3,8 @@
 What is shown as a time, and `@{…}`, is the wall clock's. What came first is told by positions and numbers, never by times.
 """
 
-from time import CLOCK_BOOTTIME, clock_gettime_ns, time_ns
+from datetime import datetime, timedelta, tzinfo
+from time import CLOCK_BOOTTIME, clock_gettime_ns, time, time_ns
 
 from rewindd.model.ids import SessionId
 from rewindd.model.session import Session
@@ -20,6 +21,24 @@ def steady_ns() -> int:
 def steady_at(shown_ns: int) -> int:
     """Returns the steady time of a moment that only the wall clock's time is known of: no later than now, and not moved by a setting."""
     return steady_ns() - max(time_ns() - shown_ns, 0)
+
+
+class _Here(tzinfo):
+    """The zone of this machine, summer and winter: of each time the offset that its clocks had then (localtime(3))."""
+
+    def utcoffset(self, dt: datetime | None) -> timedelta | None:
+        return None if dt is None else dt.replace(tzinfo=None).astimezone().utcoffset()
+
+    def dst(self, dt: datetime | None) -> timedelta | None:
+        return None
+
+    def tzname(self, dt: datetime | None) -> str | None:
+        return None if dt is None else dt.replace(tzinfo=None).astimezone().tzname()
+
+
+def now_here() -> datetime:
+    """Returns what the wall clock shows, in a zone that knows what it showed, and will show, on other days."""
+    return datetime.fromtimestamp(time()).replace(tzinfo=_Here())
 
 
 class LastAsked:

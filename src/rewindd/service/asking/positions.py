@@ -4,12 +4,11 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from time import time
 
 from rewindd.errors import AmbiguousCheckpoint, BadRequest, StoreCorrupt, UnknownCheckpoint
 from rewindd.model.ids import BarrierId, CheckpointId, WorkspaceId
 from rewindd.model.session import Barrier, Checkpoint, Session
+from rewindd.service.clock import now_here
 from rewindd.service.state import State
 from rewindd.service.trees import Tree
 from rewindd.store import barriers, checkpoints, edits, heads, stretches
@@ -83,7 +82,7 @@ async def point(state: State, session: Session, tree: Tree, position: str) -> Po
     """
     timed, numbered = _TIME.fullmatch(position), _NUMBER.fullmatch(position)
     if timed is not None:
-        at = parse_time(timed.group(1), datetime.fromtimestamp(time()).astimezone())
+        at = parse_time(timed.group(1), now_here())
         if at is None:
             raise BadRequest(f"{timed.group(1)!r} is no time; write @{{10m}}, @{{01:55}} or @{{2026-11-22 01:55}}", field="position")
         at_ns = round(at.timestamp() * 1_000_000) * 1_000  # a float holds microseconds of this millennium exactly
