@@ -18,6 +18,9 @@ from rewindd.timeline.history import Timeline
 
 #: Deletions further apart than this are not one: an `rm -rf` of 100,000 files takes seconds, and is seen half a minute later at the latest.
 GAP_NS = 60 * 1_000_000_000
+#: A write goes into the log up to 5 s after it was made, a deletion perhaps at once, and a look takes its time: one that is noted no later
+#: than that after a deletion may have been before it.
+LAG_NS = 10 * 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -25,12 +28,14 @@ class Burst:
     """The newest burst of deletions among some rows, told from the newest row backwards.
 
     `deletions`: the newest of each path. `is_over` once an older row cannot be of it: somebody worked there in between, or more
-    than `GAP_NS` passed.
+    than `GAP_NS` passed. A long deletion is seen in several looks, and what was made shortly before it may be noted between two of
+    them: so a write to what the burst itself deleted is work in between only where it was noted later than `LAG_NS` after a deletion.
     """
 
     deletions: dict[RelPath, Row] = field(default_factory=dict)
     is_over: bool = False
     _newer_ns: int | None = None
+    _written_ns: int | None = None
 
     def take(self, rows: Iterable[Row]) -> None:
         """Goes on with older rows, newest first; those behind the end of the burst are not looked at.
@@ -45,14 +50,19 @@ class Burst:
             if isinstance(row.after, Absent):
                 self._take(row)
             elif row.source.is_content:
-                self.is_over = True
+                self._pass(row)
 
     def _take(self, row: Row) -> None:
-        if self._newer_ns is not None and self._newer_ns - row.at_ns > GAP_NS:
+        is_apart = self._newer_ns is not None and self._newer_ns - row.at_ns > GAP_NS
+        if is_apart or (self._written_ns is not None and self._written_ns - row.at_ns > LAG_NS):
             self.is_over = True
             return
-        self._newer_ns = row.at_ns
+        self._newer_ns, self._written_ns = row.at_ns, None
         self.deletions.setdefault(row.path, row)
+
+    def _pass(self, row: Row) -> None:
+        self._written_ns = row.at_ns if self._written_ns is None else self._written_ns
+        self.is_over = row.path not in self.deletions or self._written_ns - row.at_ns > LAG_NS
 
 
 def before_of(timeline: Timeline, deletion: Row) -> int:

@@ -91,6 +91,19 @@ def test_restored(source: Yard, window: bool) -> None:
         assert (result.kept, result.conflicts, result.removed) == ([], [], [])
 
 
+def test_seen_in_two_looks(source: Yard) -> None:
+    """Somebody asks for something in the middle of it, and a file made just before is noted only then: all of it comes back."""
+    with source.session() as session:
+        session.save("before")
+        source.write("src/part3/a moment old.py", "made just before\n")
+        before = whole(source)
+        source.shell("rm -rf src/part1 src/empty")
+        session.pending()
+        source.shell("rm -rf src")
+        session.restore("src")
+        assert not differing(before, whole(source))
+
+
 def test_it_was_never_saved(source: Yard) -> None:
     """Without a single checkpoint: the first capture alone is enough to bring everything back."""
     with source.session() as session:

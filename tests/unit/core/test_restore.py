@@ -6,7 +6,7 @@ from rewindd.model.log import OnConflict, Row, Scope, Source
 from rewindd.model.versions import ABSENT, UNKNOWN, Directory
 from rewindd.paths import RelPath
 from rewindd.plan.draft import Aim, Exact, rewind, undo
-from rewindd.plan.restore import GAP_NS, Burst, before_of, deleted, restore
+from rewindd.plan.restore import GAP_NS, LAG_NS, Burst, before_of, deleted, restore
 from support.log import A, B, Log, targets, text
 
 P = RelPath("d/p")
@@ -69,6 +69,25 @@ def test_work_in_between_ends_a_burst() -> None:
     assert (paths(found), found.is_over) == ({"d/q"}, True)
 
 
+@pytest.mark.parametrize(("lag_s", "expected"), [(10, {"d/p", "d/q", "d/r"}), (10.001, {"d/q", "d/r"}), (-1000, {"d/p", "d/q", "d/r"})])
+def test_what_the_burst_deleted_may_be_noted_in_the_middle_of_it(lag_s: float, expected: set[str]) -> None:
+    """A file made a moment before a long deletion, which is seen in two looks: all of it is one burst. Made long after, it is not."""
+    log = filled("d/p", "d/q")
+    gone, made = log.edit("d/p", ABSENT, A), log.edit("d/r", text("r"), B)
+    rest = {log.edit(name, ABSENT, A): 5000 + lag_s for name in ("d/q", "d/r")}
+    assert LAG_NS == 10_000_000_000
+    assert paths(burst_of(at(log.rows, {gone: 5000, made: 5000 + lag_s, **rest}))) == expected
+
+
+def test_what_was_written_for_long_before_is_not_gone_through() -> None:
+    """Behind a write that no deletion of the burst can be before, nothing is looked at."""
+    log = filled("d/p")
+    early, late = log.edit("d/p", text("early"), A), log.edit("d/p", text("late"), A)
+    gone = log.edit("d/p", ABSENT, A)
+    assert burst_of(at(log.rows, {early: 5000, late: 5010.001, gone: 5020})).is_over
+    assert not burst_of(at(log.rows, {early: 5000, late: 5010, gone: 5020})).is_over
+
+
 def test_nothing_was_deleted_where_work_is_the_newest() -> None:
     """A file that was made after the deletion leaves no burst at all."""
     log = filled("d/p", "d/q")
@@ -88,8 +107,8 @@ def test_a_pause_of_more_than_a_minute_ends_a_burst(gap_s: float, expected: set[
 
 def test_a_burst_is_told_page_by_page() -> None:
     """The same rows in parts are the same burst; behind its end nothing is looked at."""
-    log = filled("d/p", "d/q", "d/r")
-    log.edit("d/p", text("changed"), A)
+    log = filled("d/p", "d/q", "d/r", "d/s")
+    log.edit("d/s", text("changed"), A)
     for name in ("d/p", "d/q", "d/r"):
         log.edit(name, ABSENT, A)
     burst = Burst()
