@@ -1,5 +1,7 @@
 """Rewinds of a session's own work: every target, every part, dry run and plan, undo and redo, branches and forks."""
 
+import os
+import shutil
 from itertools import pairwise
 
 import pytest
@@ -142,6 +144,29 @@ async def test_dry_run_and_plan(desk: Desk) -> None:
         assert again.plan_id != plan.plan_id
         result = await session.rewind("one", plan=again.plan_id)
         assert (result.plan_id, desk.photograph()) == (again.plan_id, photographs[1])
+
+
+async def test_a_plan_says_what_changed_just_now(desk: Desk) -> None:
+    """What was written, came as it was elsewhere, with its old times, or was removed a moment ago, and not what was removed long before."""
+    long_ago = (1_000_000_000, 1_000_000_000)
+    async with desk.session() as session:
+        for name in ("written", "brought", "link", "gone/deep/file", "lost/file", "lost/other"):
+            desk.write(name, "one\n")
+        first = await saved(session, desk, "it", "one\n")
+        desk.write("written", "two\n")
+        desk.write("brought", "two\n")
+        os.utime(desk.root / "brought", long_ago)
+        (desk.root / "link").unlink()
+        (desk.root / "link").symlink_to("brought")
+        shutil.rmtree(desk.root / "gone")
+        (desk.root / "lost/file").unlink()
+        os.utime(desk.root / "lost", long_ago)
+        plan = await session.rewind(first.id, also="external", dry_run=True)
+        assert {*plan.restored} == {"written", "brought", "link", "gone", "gone/deep", "gone/deep/file", "lost/file"}
+        assert {*plan.not_quiet} == {*plan.restored} - {"lost/file"}
+        done = await session.rewind(first.id, also="external")
+        assert {*done.not_quiet} == {*plan.not_quiet}
+        assert (await session.undo(dry_run=True)).not_quiet == []
 
 
 async def test_a_stale_plan_that_would_conflict(desk: Desk) -> None:

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from time import time_ns
 
 from blake3 import blake3
 
 from rewindd.model.grant import Through
 from rewindd.model.ids import BarrierId, SessionId
-from rewindd.model.log import IndexEntry, OnConflict, Source
+from rewindd.model.log import OnConflict
 from rewindd.model.operation import Operation, Step
 from rewindd.model.session import Checkpoint, Missing
 from rewindd.model.versions import Directory, File, Unknown, Version
@@ -25,6 +24,7 @@ from rewindd.service.capture.keeping import Content
 from rewindd.service.doors import strangers
 from rewindd.service.rewinding import unkept
 from rewindd.service.rewinding.protecting import protection
+from rewindd.service.rewinding.quiet import changed_just_now
 from rewindd.service.rewinding.sharing import applying
 from rewindd.service.state import State
 from rewindd.service.trees import Tree
@@ -32,9 +32,6 @@ from rewindd.timeline.delta import PathDelta, unowned
 from rewindd.timeline.history import Timeline
 from rewindd.tree.apply import Outcome
 from rewindd.tree.merge import merge_text
-
-#: A file that changed so short a time ago may be about to change again.
-QUIET_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +118,7 @@ async def decide(
     as_known = {d.path: replace(d, expect=tree.index[d.path].version) for d in losing}
     async with applying(tree, (draft.path for draft in drafts)):
         counts = await _counts(state, [as_known.get(d.path, d) for d in settled.decisions], {**contents, **made})
-    restless = [d.path for d in settled.decisions if _is_restless(timeline, tree.index.get(d.path))]
+    restless = await changed_just_now(state, tree, timeline, [d.path for d in settled.decisions])
     # A window says nothing of where in the workspace its session is at work.
     not_quiet = (*([ROOT] if tree.windows else []), *restless)
     kept = tuple(Content(File(digest, len(data), 0), data) for digest, data in made.items())
@@ -171,16 +168,6 @@ def _is_in(path: RelPath, directories: Set[RelPath]) -> bool:
     while above not in directories and above != ROOT:
         above = above.parent
     return above in directories
-
-
-def _is_restless(timeline: Timeline, entry: IndexEntry | None) -> bool:
-    """True for a file that somebody, and not an operation of ours, wrote a moment ago."""
-    if entry is None or entry.signature is None or not isinstance(entry.version, File):
-        return False
-    rows = timeline.rows(entry.path)
-    ours = bool(rows) and rows[-1].source is Source.EFFECT
-    # A time in the future says nothing: somebody set it, or the clock.
-    return not ours and abs(time_ns() - entry.signature.mtime_ns) < QUIET_NS
 
 
 def steps_of(tree: Tree, decisions: Iterable[Decision]) -> list[Step]:
