@@ -148,7 +148,7 @@ def is_below(path: str, directory: str) -> bool:
 def _alias(path: str, root: str) -> str | None:
     """The directory at or above a path that is the root under another name, as a bind mount is."""
     try:
-        wanted = os.lstat(root)
+        wanted = os.stat(root)  # a link that somebody left where it was, when they moved it, leads to it
         return next((one for one in lineage(path) if os.path.lexists(one) and os.path.samestat(os.lstat(one), wanted)), None)
     except OSError:
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rewindd.errors import Busy, UnknownWorkspace
+from rewindd.errors import Busy, OutsideWorkspace, UnknownWorkspace
 from rewindd.service import places
 
 
@@ -36,3 +36,19 @@ def test_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     failing(monkeypatch, errno.EACCES)
     with pytest.raises(UnknownWorkspace):
         places.look(str(tmp_path), None, None)
+
+
+@pytest.mark.parametrize("is_left", [True, False], ids=["by a link left behind", "not any more"])
+def test_a_path_of_a_root_that_was_moved(tmp_path: Path, is_left: bool) -> None:
+    """Where the root was moved and a link to it left, a path by its new name is the workspace's; without one it is outside."""
+    root, moved = tmp_path / "root", tmp_path / "moved"
+    (root / "src").mkdir(parents=True)
+    root.rename(moved)
+    if is_left:
+        root.symlink_to("moved")
+        for named in (root, moved):
+            assert places.locate(str(named / "src/gone"), str(root)) == "src/gone"
+            assert places.locate(str(named), str(root)) == "."
+    else:
+        with pytest.raises(OutsideWorkspace):
+            places.locate(str(moved / "src/gone"), str(root))
