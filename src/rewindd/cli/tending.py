@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rewindd.cli.invocation import Asker
 from rewindd.errors import RewinddError
-from rewindd.protocol.replies import Changes, Edits, Pong, Saved, Window
+from rewindd.protocol.replies import Changes, Edits, Pong, Saved, Window, WindowChanges
 from rewindd.protocol.requests import CloseWindow, ListPending, OpenWindow, Ping, ReadLog, Save
 
 #: How often it is asked whether something changed, in seconds: often enough to tell quiet from work, seldom enough to cost nothing.
@@ -23,11 +23,13 @@ class Tending:
     Attributes:
         saved: the ids of the checkpoints that were made.
         trouble: what went wrong last; None where nothing did.
+        lapsed: True where there was no window for a while: what was changed then is not the session's.
     """
 
     def __init__(self, client: Asker, session: str, *, now_s: Callable[[], float] = time.monotonic) -> None:
         self.saved: list[str] = []
         self.trouble: RewinddError | None = None
+        self.lapsed = False
         self._client, self._session, self._now_s = client, session, now_s
         self._window, self._daemon, self._renew_at_s = "", 0, 0.0
         self._seen = self._kept = 0
@@ -52,12 +54,15 @@ class Tending:
 
     def finish(self, label: str | None) -> None:
         """Closes the window and saves. Raises RewinddError where it cannot."""
-        self._client.ask(CloseWindow(session=self._session, window=self._window), Changes)
+        closed = self._client.ask(CloseWindow(session=self._session, window=self._window), WindowChanges)
+        self.lapsed = self.lapsed or closed.ended
         self._save(label, wait=True)
 
     def _look(self) -> None:
         """A daemon that started anew knows no window."""
-        if self._client.ask(Ping(), Pong).pid != self._daemon or self._now_s() >= self._renew_at_s:
+        is_another = self._client.ask(Ping(), Pong).pid != self._daemon
+        self.lapsed = self.lapsed or is_another
+        if is_another or self._now_s() >= self._renew_at_s:
             self._open()
         newest = self._newest()
         if newest != self._seen:

@@ -77,11 +77,11 @@ def open_window(seat: Seat, kind: str) -> Work[replies.Window]:
     )
 
 
-def close_window(seat: Seat, window: str) -> Work[replies.Changes]:
+def close_window(seat: Seat, window: str) -> Work[replies.WindowChanges]:
     """Closes a window; returns what the session changed in it."""
     return Work(
-        steps=ask_in(seat, lambda: requests.CloseWindow(session=seat.id, window=window), replies.Changes),
-        placeholder=lambda reason: replies.Changes(changes=[]),
+        steps=ask_in(seat, lambda: requests.CloseWindow(session=seat.id, window=window), replies.WindowChanges),
+        placeholder=lambda reason: replies.WindowChanges(changes=[], ended=True),
     )
 
 

@@ -12,7 +12,7 @@ class Opened:
     """A window. `window` is its id, empty where no daemon opened one; `incomplete`: paths that were not captured when it began.
 
     `changes`, `unowned` and `contested` are of its end: what the session changed in it, and how many paths were changed meanwhile
-    by nobody known, or by several sessions.
+    by nobody known, or by several sessions. `lapsed`: it had ended before, or there was none, so they say nothing of what was changed.
     """
 
     def __init__(self) -> None:
@@ -21,14 +21,16 @@ class Opened:
         self.changes: list[replies.FileDiff] = []
         self.unowned = 0
         self.contested = 0
+        self.lapsed = False
 
     def begun(self, reply: replies.Window) -> None:
         """Takes in what the daemon said when it was opened."""
         self.window, self.incomplete = reply.window, reply.incomplete
 
-    def ended(self, reply: replies.Changes) -> None:
+    def ended(self, reply: replies.WindowChanges) -> None:
         """Takes in what the daemon said when it was closed."""
         self.changes, self.unowned, self.contested = reply.changes, reply.unowned, reply.contested
+        self.lapsed = reply.ended
 
 
 class Command(Opened):

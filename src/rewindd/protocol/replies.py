@@ -164,6 +164,12 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     contested: int = 0
 
 
+class WindowChanges(Changes, frozen=True, kw_only=True):
+    """What a session changed in a window. `ended`: it was not open any more, so what was changed in it is not known here."""
+
+    ended: bool = False
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """A window that was opened. `incomplete`: what was not captured yet when it began."""
 
@@ -357,6 +363,7 @@ Reply = (
     | Recorded
     | Snapshots
     | Changes
+    | WindowChanges
     | Window
     | PathVersion
     | TreePage

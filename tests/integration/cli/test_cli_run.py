@@ -332,3 +332,20 @@ def test_the_daemon_starts_anew_meanwhile(here: Here, session: Session, running:
         process.communicate("on\n", timeout=PATIENCE_S)
     assert process.returncode == 0
     assert here.owners(session, "old") == [own]
+
+
+@pytest.mark.parametrize("options", [("--json",), ()], ids=["json", "words"])
+def test_a_command_whose_window_did_not_last(here: Here, session: Session, running: RealDaemon, options: tuple[str, ...]) -> None:
+    """The daemon started anew beneath it: what the command changed after that is nobody's, and nobody says that nothing changed."""
+    with here.started(*options, "--", "sh", "-c", "echo 1 > old; echo ready; read word; echo 2 > new") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        running.restart()
+        _, err = process.communicate("on\n", timeout=PATIENCE_S)
+    assert process.returncode == 0
+    if options:
+        assert json.loads(err.splitlines()[-1])["ended"] is True
+    else:
+        assert "there was no window for a while" in err
+        assert "nothing changed" not in err
+    assert (here.owners(session, "old"), here.owners(session, "new")) == ([session.id], [None])

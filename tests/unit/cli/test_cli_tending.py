@@ -20,7 +20,7 @@ class World:
         self.daemon = FakeDaemon()
         self.daemon.tell(requests.Ping, replies.Pong(pid=7))
         self.daemon.tell(requests.OpenWindow, replies.Window(window="w", incomplete=3))
-        self.daemon.tell(requests.CloseWindow, replies.Changes(changes=[]))
+        self.daemon.tell(requests.CloseWindow, replies.WindowChanges(changes=[]))
         self.daemon.tell(requests.Save, *(replies.Saved(checkpoint=summary(f"c{number}"), event=None) for number in range(1, 9)))
         self.own(changed=True)
         self.row(0)
@@ -90,6 +90,23 @@ def test_it_is_not_quiet(world: World) -> None:
     assert isinstance(close, requests.CloseWindow)
     assert isinstance(save, requests.Save)
     assert (close.window, save.label, save.session) == ("w", "the end", "s")
+
+
+def test_a_window_that_ended_with_its_daemon(world: World) -> None:
+    """Where the daemon was started anew there was no window for a while, and that is known; not where it was merely renewed."""
+    world.wait(tending.RENEW_S + tending.POLL_S)
+    known = [world.tending.lapsed]
+    world.daemon.tell(requests.Ping, replies.Pong(pid=8))
+    world.wait(tending.POLL_S)
+    known.append(world.tending.lapsed)
+    assert known == [False, True]
+
+
+def test_a_window_that_had_ended_at_the_end(world: World) -> None:
+    """The daemon was started anew a moment before the agent's end: that is known, and the work is saved."""
+    world.daemon.tell(requests.CloseWindow, replies.WindowChanges(changes=[], ended=True))
+    world.tending.finish(None)
+    assert (world.tending.lapsed, world.tending.saved) == (True, ["c1"])
 
 
 def test_others_work(world: World) -> None:

@@ -17,11 +17,13 @@ from rewindd.cli.screen import ReaderGone
 from rewindd.cli.tending import Tending
 from rewindd.cli.where import identity, physical
 from rewindd.errors import RewinddError
-from rewindd.protocol.replies import Changes, SessionReply, Window
+from rewindd.protocol.replies import SessionReply, Window, WindowChanges
 from rewindd.protocol.requests import CloseWindow, OpenSession, OpenWindow
 
 #: Changed paths that are named before the rest is only counted: they must not push the command's own words off the screen.
 SHOWN = 20
+#: Said where the window did not last: whatever the command did then, nobody had announced.
+LAPSED = "there was no window for a while, as the daemon was started anew or an hour had passed: what was changed then is nobody's"
 #: What `--session` without an id means; no argument can be this.
 _NEW = "\0"
 
@@ -73,9 +75,9 @@ def _in_a_window(run: Invocation, command: tuple[str, ...], *, best_effort: bool
     _tell_incomplete(run, opened.incomplete)
     run.hang_up()  # it may take hours
     status, has_run = _run(run, command, session, None)
-    changed: Changes | None = None
+    changed: WindowChanges | None = None
     try:
-        changed = run.ask(CloseWindow(session=session, window=opened.window), Changes)
+        changed = run.ask(CloseWindow(session=session, window=opened.window), WindowChanges)
     except RewinddError as exc:
         _warn(run, f"what it changed is not known: {exc.message}")
     _report(run, session, status, changed if has_run else None)
@@ -97,6 +99,8 @@ def _around_an_agent(run: Invocation, command: tuple[str, ...], agent: str | Non
         tending.finish(label)
     except RewinddError as exc:
         _warn(run, f"the last of its work could not be saved: {exc.message}")
+    if tending.lapsed:
+        _warn(run, LAPSED)
     if tending.trouble is not None:
         _warn(run, f"for a while nothing was noted: {tending.trouble.message}")
     if run.screen.json:
@@ -145,16 +149,17 @@ def _tell_incomplete(run: Invocation, paths: int) -> None:
         _say(run, f"{count(paths, 'path')} not captured yet: what is changed there first cannot be taken back")
 
 
-def _report(run: Invocation, session: str | None, status: int, changed: Changes | None) -> None:
+def _report(run: Invocation, session: str | None, status: int, changed: WindowChanges | None) -> None:
     """Says on stderr what changed: stdout is the command's."""
     if run.screen.json:
-        known = changed or Changes(changes=[])
+        known = changed or WindowChanges(changes=[])
         fields: dict[str, Json] = {
             "session_id": session,
             "exit_status": status,
             "changes": [_change(plain(change)) for change in known.changes],
             "unowned": known.unowned,
             "contested": known.contested,
+            "ended": known.ended,
         }
         _warn_line(run, line(fields))
     elif changed is not None:
@@ -170,7 +175,7 @@ def _change(fields: Json) -> Json:
     return without(bare, "patch")
 
 
-def _lines(run: Invocation, changed: Changes) -> list[str]:
+def _lines(run: Invocation, changed: WindowChanges) -> list[str]:
     paint, changes = run.screen.paint_err, changed.changes
     lines = change_lines(changes[:SHOWN], paint)
     if len(changes) > SHOWN:
@@ -182,6 +187,8 @@ def _lines(run: Invocation, changed: Changes) -> list[str]:
         lines.append(f"{count(changed.contested, 'path')} changed while another session was at work too; whose it is cannot be told")
     if changed.unowned:
         lines.append(f"{count(changed.unowned, 'path')} changed by nobody known")
+    if changed.ended:
+        lines.append(f"{LAPSED}; `rewindctl pending` shows what was noted before")
     return lines or ["nothing changed"]
 
 

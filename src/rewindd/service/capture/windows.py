@@ -72,9 +72,9 @@ async def open_window(state: State, request: OpenWindow, session: Session, turn:
 
 
 async def close_window(state: State, request: CloseWindow, session: Session, turn: Turn) -> bytes:
-    """Looks at the tree and ends a window; answers with what the session changed in it. One that is not open changed nothing."""
+    """Looks at the tree and ends a window; answers with what the session changed in it, or that it had ended before."""
     tree = await state.tree(session.workspace)
-    reply = replies.Changes(changes=[])
+    reply = replies.WindowChanges(changes=[], ended=True)
     async with locked(state, tree):
         window = tree.windows.get(request.window)
         ended = [window] if window is not None and window.session == session.id else []
@@ -101,9 +101,9 @@ async def end_all(state: State) -> None:
             await _end_by_itself(state, tree, window)
 
 
-async def _changed(state: State, tree: Tree, window: Window) -> replies.Changes:
+async def _changed(state: State, tree: Tree, window: Window) -> replies.WindowChanges:
     timeline = await changes_since(state, tree, window.at)
-    return replies.Changes(
+    return replies.WindowChanges(
         changes=await compare(state, await delta_of(state, timeline, window.session, window.at, tree.position)),
         unowned=len(unowned(timeline, window.at)),
         contested=len(contested(timeline, window.session, window.at)),

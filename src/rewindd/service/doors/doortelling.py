@@ -23,6 +23,7 @@ TOLD: dict[type[Reply], frozenset[str]] = {
     replies.Released: frozenset({"released"}),
     replies.Window: frozenset({"window", "incomplete"}),
     replies.Changes: frozenset({"changes", "unowned", "contested"}),
+    replies.WindowChanges: frozenset({"changes", "unowned", "contested", "ended"}),
     replies.Saved: frozenset({"checkpoint", "event"}),
     replies.Checkpoints: frozenset({"checkpoints"}),
     replies.CheckpointReply: frozenset({"checkpoint"}),

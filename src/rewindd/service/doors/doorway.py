@@ -53,7 +53,7 @@ OFFERED: dict[type[Request], Offer] = {
     requests.BeginEdit: _offer(_SNAPSHOT, replies.Snapshots, "paths", adds=True),
     requests.EndEdit: _offer(_SNAPSHOT, replies.Released, "edit"),
     requests.OpenWindow: _offer(_SNAPSHOT, replies.Window, "kind", "pid", adds=True),
-    requests.CloseWindow: _offer(_SNAPSHOT, replies.Changes, "window"),
+    requests.CloseWindow: _offer(_SNAPSHOT, replies.WindowChanges, "window"),
     requests.Release: _offer(_SNAPSHOT, replies.Released, "paths"),
     requests.Record: _offer(_SAVE, replies.Recorded, "events", "stats", "base", adds=True),
     requests.Save: _offer(_SAVE, replies.Saved, "label", "id", "events", "stats", "base", "missed", "wait", adds=True),
