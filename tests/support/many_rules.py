@@ -31,6 +31,7 @@ class ManyRules(Acts):
         super().__init__(yard, seed)
         self._elsewhere, self._reload, self._is_repository = elsewhere, reload, is_repository
         self._settings = CaptureSettings(max_file_bytes=LIMIT_BYTES)
+        (yard.home / ".gitconfig").unlink(missing_ok=True)  # another play's: the referee has another home
         if is_repository:
             yard.git("init", "-q")
         self._write_settings()
