@@ -160,6 +160,11 @@ def photograph(top: Path) -> Picture:
     }
 
 
+def whole(yard: Yard) -> Picture:
+    """The tree as it is, but for git's own."""
+    return {path: found for path, found in photograph(yard.root).items() if path != ".git" and not path.startswith(".git/")}
+
+
 def differing(one: Picture, other: Picture) -> dict[str, tuple[Seen | None, Seen | None]]:
     """Returns the paths that differ, each with what both say of it."""
     return {path: (one.get(path), other.get(path)) for path in sorted({*one, *other}) if one.get(path) != other.get(path)}

@@ -9,7 +9,7 @@ from pathlib import Path
 from rewindd.errors import BadRequest, Busy, OutsideWorkspace, RefusedRoot, UnknownWorkspace
 from rewindd.model.session import Capture, Workspace
 from rewindd.paths import GIT_DIRECTORY, RelPath, relative
-from rewindd.tree.birth import birth_of
+from rewindd.tree.birth import birth_ns, birth_of
 from rewindd.tree.root import FOR_NOW
 
 
@@ -86,6 +86,22 @@ def is_there(workspace: Workspace) -> bool:
     """True while the workspace's directory has the path that it is known by."""
     place = upwards(workspace.root).get(workspace.root)
     return place is not None and place.is_root_of(workspace)
+
+
+def stands(workspace: Workspace) -> bool:
+    """True while the directory at the workspace's path is its own, and where that cannot be told. Blocks for some microseconds."""
+    try:
+        fd = os.open(workspace.root, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    try:
+        found = os.fstat(fd)
+        place = Place(root=workspace.root, device=found.st_dev, inode=found.st_ino, born_ns=birth_ns(fd))
+    finally:
+        os.close(fd)
+    return place.is_root_of(workspace) or place.is_remounted(workspace)
 
 
 def repository_top(directory: str, home: str) -> str | None:

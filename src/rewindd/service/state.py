@@ -97,7 +97,7 @@ class State:
         self.guards: dict[str, anyio.CancelScope] = {}
         #: Called when the feed told of changes: somebody may have to look at them soon.
         self.noticed: Callable[[], None] = _ignore
-        self._roots: dict[WorkspaceId, str] = {}
+        self._places: dict[WorkspaceId, Workspace] = {}
         self._trees: dict[WorkspaceId, Tree] = {}
         self._loading: dict[WorkspaceId, anyio.Lock] = {}
         self._sessions = Remembered()
@@ -231,9 +231,9 @@ class State:
 
     def moved(self, workspace: Workspace) -> None:
         """Takes over where a workspace is that is new, was found elsewhere, or lost its path to another, as it was just committed."""
-        self._roots.pop(workspace.id, None)
+        self._places.pop(workspace.id, None)
         if not workspace.replaced:
-            self._roots[workspace.id] = workspace.root
+            self._places[workspace.id] = workspace
         tree = self._trees.get(workspace.id)
         if tree is None:
             return
@@ -252,7 +252,7 @@ class State:
         if tree is not None and tree.watch is not None:
             tree.watch.close()
             tree.watch = None
-        self._roots.pop(workspace, None)
+        self._places.pop(workspace, None)
         self._loading.pop(workspace, None)
         self.quota.over.pop(workspace, None)
         for session in [known.id for known in self._sessions if known.workspace == workspace]:
@@ -276,10 +276,10 @@ class State:
         """Returns the workspaces that are in memory."""
         return list(self._trees.values())
 
-    @property
-    def roots(self) -> set[str]:
-        """The roots of all workspaces."""
-        return set(self._roots.values())
+    def inside(self, root: str) -> list[Workspace]:
+        """Returns the workspaces whose roots are below a directory, whether or not they are there now."""
+        above = f"{root.rstrip('/')}/"
+        return [one for one in self._places.values() if one.root.startswith(above)]
 
 
 def _ignore() -> None:

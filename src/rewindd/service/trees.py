@@ -74,6 +74,7 @@ class Tree:
     `has_former`: whether there may be stakes of sessions that were closed, which only the store has.
     `settled`: the position at which the cursors of those who are up to date were last written down.
     `latest`: the newest rows of its log.
+    `inside`: the roots of workspaces inside this one that were left out at the last look.
     `granted`: the sessions that were opened through grants, and through which.
     """
 
@@ -100,6 +101,7 @@ class Tree:
     inboxes: dict[SessionId, Inbox] = field(default_factory=dict)
     has_former: bool = False
     settled: int = 0
+    inside: frozenset[RelPath] = frozenset()
     granted: dict[SessionId, GrantId] = field(default_factory=dict)
     latest: Latest = field(default_factory=Latest)
 

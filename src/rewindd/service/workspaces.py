@@ -182,6 +182,7 @@ async def _adopt(state: State, workspace: Workspace, place: Place, *, is_same: b
         state.moved(adopted)
     if not is_same:
         log.warning("workspace %s goes on in another directory", workspace.id)
+    await _leave_to(state, adopted)
     return adopted
 
 
@@ -189,11 +190,15 @@ async def _take_place(state: State, here: Workspace, displaced: list[Workspace])
     """Takes over what was committed of a workspace's new path; the workspaces around it leave it out from then on."""
     for one in displaced:
         state.moved(one)
+    await _leave_to(state, here)
+    state.moved(here)
+    return here
+
+
+async def _leave_to(state: State, here: Workspace) -> None:
     for outer in await state.bridge.transact(known):
         if not outer.replaced and places.is_below(here.root, outer.root):
             await leave_to(state, here, outer)
-    state.moved(here)
-    return here
 
 
 def _displace(db: Connection, here: Workspace) -> list[Workspace]:

@@ -7,7 +7,7 @@ import pytest
 
 from rewindd.client.blocking_session import Session
 from rewindd.errors import UnknownPath
-from support.yard import Picture, Yard, differing, photograph
+from support.yard import Picture, Yard, differing, whole
 
 
 def fill(yard: Yard) -> None:
@@ -25,11 +25,6 @@ def fill(yard: Yard) -> None:
     (yard.root / "src/link").symlink_to("tool.sh")
     (yard.root / "src/dangling").symlink_to("/nowhere")
     (yard.root / "src/caf\udce9").write_bytes(b"\xff\xfe")
-
-
-def whole(yard: Yard) -> Picture:
-    """The tree, but for git's own."""
-    return {path: found for path, found in photograph(yard.root).items() if path != ".git" and not path.startswith(".git/")}
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from rewindd.model.versions import Unknown
 from rewindd.paths import RelPath
 from rewindd.service.capture.changes import ending
 from rewindd.service.capture.observing import append, observe
+from rewindd.service.capture.own_places import INSIDE
 from rewindd.service.locking import locked
 from rewindd.service.state import State
+from rewindd.store import index
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,11 @@ async def leave_to(state: State, inner: Workspace, outer: Workspace) -> None:
         known = [tree.index[path] for path in (top, *tree.index.below(top)) if path in tree.index]
         ended = [ending(entry) for entry in known if not isinstance(entry.version, Unknown)]
         await append(state, tree, ended)
+        if known:
+            left = {top: INSIDE}
+            await state.bridge.transact(lambda db: index.leave_out(db, outer.id, left))
+            tree.left_out.put(left)
+        tree.inside |= {top}
         if tree.watch is not None:
             tree.watch.forget(top)
     if ended:

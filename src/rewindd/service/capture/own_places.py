@@ -1,9 +1,11 @@
 """The workspace's rules, and on top of them what is never the workspace's: the daemon's own directories, and other workspaces."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 from rewindd.errors import NotPermitted, OutsideWorkspace
 from rewindd.paths import RelPath
+from rewindd.service.places import stands
 from rewindd.service.state import State
 from rewindd.service.trees import Tree
 from rewindd.tree.rules.book import RuleBook, Rules
@@ -13,9 +15,8 @@ INSIDE = "a workspace of its own"
 
 
 def inner_tops(state: State, tree: Tree) -> list[RelPath]:
-    """Returns the roots of the workspaces inside this one, as its paths."""
-    above = f"{tree.workspace.root.rstrip('/')}/"
-    return sorted(RelPath(root[len(above) :]) for root in state.roots if root.startswith(above))
+    """Returns the roots of the workspaces inside this one, as its paths: of those whose directory is there still. Blocks."""
+    return sorted(_below(one.root, tree.workspace.root) for one in state.inside(tree.workspace.root) if stands(one))
 
 
 def inner_paths(state: State, tree: Tree) -> frozenset[RelPath]:
@@ -31,11 +32,14 @@ class OwnPlaces:
         self._inner = inner
         self._root = root
         self._ours = {*state.own_directories, *state.own_files}
-        self._inside = {root for root in state.roots if root.startswith(f"{self._root.rstrip('/')}/")}
-        above = f"{self._root.rstrip('/')}/"
-        ours = dict.fromkeys((place for place in self._ours if place.startswith(above)), OURS)
-        inside = dict.fromkeys(self._inside, INSIDE)
-        self._left = {RelPath(place[len(above) :]): reason for place, reason in (ours | inside).items()}
+        self._inside = state.inside(root)
+
+    @cached_property
+    def _left(self) -> dict[RelPath, str]:
+        """What is left out, as it stands when it is first asked for; blocks."""
+        ours = {place: OURS for place in self._ours if place.startswith(f"{self._root.rstrip('/')}/")}
+        inside = {one.root: INSIDE for one in self._inside if stands(one)}
+        return {_below(place, self._root): reason for place, reason in (ours | inside).items()}
 
     @property
     def reason(self) -> str | None:
@@ -54,7 +58,7 @@ class OwnPlaces:
         absolute = self._absolute(path)
         if any(f"{absolute}/".startswith(f"{place}/") for place in self._ours):
             raise NotPermitted(f"{absolute!r} is rewindd's own and never captured", path=path)
-        inner = next((root for root in self._inside if f"{absolute}/".startswith(f"{root}/")), None)
+        inner = next((one.root for one in self._inside if f"{absolute}/".startswith(f"{one.root}/") and stands(one)), None)
         if inner is not None:
             raise OutsideWorkspace(f"{absolute!r} is in the workspace {inner!r}; open a session there", path=path)
 
@@ -68,14 +72,16 @@ class OwnRules(OwnPlaces):
     def __init__(self, state: State, tree: Tree) -> None:
         super().__init__(tree.rulebook, state, tree.workspace.root)
         self._book: RuleBook = tree.rulebook
+        self._tree = tree
 
     def moved(self) -> bool:
         """True when a source of the rules that is no captured file changed."""
         return self._book.moved()
 
     def index_moved(self) -> bool:
-        """True when git may track something else than at the last call."""
-        return self._book.index_moved()
+        """True when git may track something else than at the last call, or a workspace inside is not there any more."""
+        before, self._tree.inside = self._tree.inside, frozenset(path for path, reason in self._left.items() if reason == INSIDE)
+        return self._book.index_moved() or not before <= self._tree.inside
 
     def turned(self, directories: Iterable[RelPath]) -> set[RelPath]:
         """Returns directories that are judged by something else in them than the last time."""
@@ -88,3 +94,7 @@ class OwnRules(OwnPlaces):
     def let_in(self, names: Sequence[tuple[RelPath, bool]], old: Mapping[RelPath, bytes]) -> set[RelPath]:
         """Returns those of the names that the old texts of rule files had left out."""
         return self._book.let_in(names, old)
+
+
+def _below(path: str, root: str) -> RelPath:
+    return RelPath(path[len(root.rstrip("/")) + 1 :])
