@@ -482,3 +482,38 @@ def test_directories_in_one_that_is_let_in(repository: Yard) -> None:
         saved = session.save()
         assert yard.listed(session, saved.id) == yard.disk()
         assert [one.change for one in yard.log(session, "data/deep/deeper/b")] == ["added"]
+
+
+def test_a_directory_let_in_that_was_made_again(repository: Yard) -> None:
+    """Captured, left out by a rule, then let in and made anew in one go: the very next save has all that is in it, to any depth."""
+    yard = repository
+    yard.write("build/out", "1\n")
+    with yard.session() as session:
+        session.save()
+        yard.write(".gitignore", "build/\n")
+        session.save()
+        yard.shell(": > .gitignore; rm -r build; mkdir -p build/deep; echo 2 > build/out; echo 3 > build/more; echo 4 > build/deep/er")
+        last = session.save()
+        assert last.incomplete.count == 0
+        assert not differing(yard.disk(), yard.listed(session, last.id))
+        yard.shell("rm -r build")
+        session.restore("build")
+        assert (yard.root / "build/deep/er").read_text() == "4\n"
+
+
+def test_a_repository_inside_that_is_left_out(repository: Yard) -> None:
+    """Left out as a whole by the outer one's rules, whatever its own say: what was made in it just then is not known from then on, too."""
+    yard = repository
+    yard.git("init", "-q", "lib")
+    yard.write("lib/old", "1\n")
+    with yard.session() as session:
+        session.save()
+        (yard.root / ".git/info/exclude").write_text("lib/\n")
+        yard.shell("echo 1 > lib/new; mkdir lib/deep; echo 1 > lib/deep/er")
+        first = session.save()
+        yard.shell("echo 2 > lib/new; echo 2 > lib/deep/er")
+        last = session.save()
+        assert (first.incomplete.count, last.incomplete.count) == (0, 0)
+        for saved in (first, last):
+            assert yard.listed(session, saved.id) == {}
+        nothing_moves(yard, session, first.id)
